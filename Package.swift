@@ -17,11 +17,15 @@ let dependencies: [Package.Dependency] = [
 let package = Package(
     name: "Hone",
     products: [
-        .library(name: "HoneFormats", targets: ["HoneFormats"])
+        .library(name: "HoneTorch", targets: ["HoneTorch"])
     ],
     dependencies: dependencies,
     targets: [
+        .systemLibrary(name: "CLibtorch", pkgConfig: "hone-libtorch"),
+        .target(name: "CHoneTorch", dependencies: ["CLibtorch"], linkerSettings: [.linkedLibrary("stdc++")]),
         .target(name: "HoneFormats", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+        .target(name: "HoneTorch", dependencies: ["CHoneTorch", "HoneFormats"]),
+        .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
     ],
     swiftLanguageModes: [.v6],
@@ -29,6 +33,7 @@ let package = Package(
 )
 
 // One place for the settings of every Swift target, so that none is forgotten.
-for target in package.targets where [.regular, .executable, .test].contains(target.type) && target.name != "CHoneTorch" {
+for target in package.targets where [.regular, .executable, .test].contains(target.type) && target.name != "CHoneTorch"
+{
     target.swiftSettings = (target.swiftSettings ?? []) + [.enableUpcomingFeature("ExistentialAny")]
 }
