@@ -17,12 +17,15 @@ let dependencies: [Package.Dependency] = [
 let package = Package(
     name: "Hone",
     products: [
-        .library(name: "HoneFormats", targets: ["HoneFormats"])
+        .library(name: "HoneFormats", targets: ["HoneFormats"]),
+        .library(name: "HoneText", targets: ["HoneText"]),
     ],
     dependencies: dependencies,
     targets: [
         .target(name: "HoneFormats", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
+        .target(name: "HoneText", dependencies: ["HoneFormats"]),
+        .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20
