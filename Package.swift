@@ -17,12 +17,15 @@ let dependencies: [Package.Dependency] = [
 let package = Package(
     name: "Hone",
     products: [
-        .library(name: "HoneFormats", targets: ["HoneFormats"])
+        .library(name: "HoneFormats", targets: ["HoneFormats"]),
+        .library(name: "HoneTasks", targets: ["HoneTasks"]),
     ],
     dependencies: dependencies,
     targets: [
         .target(name: "HoneFormats", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
+        .target(name: "HoneTasks", dependencies: ["HoneFormats", .product(name: "Yams", package: "Yams"), .product(name: "Crypto", package: "swift-crypto")]),
+        .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

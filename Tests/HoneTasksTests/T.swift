@@ -1,0 +1,3 @@
+import Testing
+@testable import HoneTasks
+@Test func `x`() {}
