@@ -76,6 +76,12 @@ enum ColumnVocabulary {
         "user", "user_id", "version", "dataset", "annotator", "domain", "confidence",
     ]
 
+    /// Whether a name is one of a column that only keeps the books: numbers, dates, sources.
+    static func isBookkeeping(_ name: String) -> Bool {
+        let name = normal(name)
+        return bookkeeping.contains(name) || name.hasSuffix("_id") || name.hasSuffix("_index")
+    }
+
     /// A name in the form in which names are compared.
     static func normal(_ name: String) -> String {
         String(name.lowercased().map { $0 == " " || $0 == "-" ? "_" : $0 })

@@ -19,16 +19,7 @@ enum DataFile {
                     .badFile, "the file has \(grouped(size)) bytes; at most \(grouped(limit)) are read", file: path)
             }
         }
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path))
-        } catch {
-            throw HoneError(.fileSystem, "the file cannot be read; check its permissions", file: path)
-        }
-        guard data.count <= limit else {
-            throw HoneError(.badFile, "the file grew while it was read", file: path)
-        }
-        return [UInt8](data)
+        return try FileBytes.read(path, limit: limit)
     }
 
     /// What stands at a path.

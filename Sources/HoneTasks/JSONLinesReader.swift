@@ -60,12 +60,7 @@ public struct JSONLinesReader: Sendable {
                 .badFile, "the \(what) is longer than \(grouped(limits.rowBytes)) bytes", file: table.file, line: line)
         }
         guard slice.contains(where: { !isBlank($0) }) else { return }
-        let value: JSON
-        do {
-            value = try JSON.parse(slice, file: table.file)
-        } catch let error as HoneError {
-            throw HoneError(error.code, error.message, file: table.file, line: line, item: error.item)
-        }
+        let value = try JSON.parse(line: slice, number: line, file: table.file)
         guard case .object(let object) = value else {
             throw HoneError(
                 .badFile, "the \(what) holds \(value.kind), an object with the fields of one example is needed",

@@ -6,7 +6,7 @@ struct SplitCheck {
     private let labels: [String]
     private let train: [Example]
     private let trainCounts: [Int]
-    private let heldOutCounts: [Int]
+    private let heldOut: [(name: String, counts: [Int])]
     /// The lines of training rows that repeat an earlier one.
     private(set) var repeated: [Int] = []
     /// The lines of the first training row of each input that stands with different targets.
@@ -17,7 +17,9 @@ struct SplitCheck {
         self.labels = labels
         train = split.train
         trainCounts = Self.counts(split.train, labels: labels.count)
-        heldOutCounts = Self.counts(split.validation + split.test, labels: labels.count)
+        heldOut = [("validation", split.validation), ("test", split.test)].map {
+            ($0, Self.counts($1, labels: labels.count))
+        }
         var firsts: [String: Example] = [:]
         var conflicts: Set<Int> = []
         for example in split.train {
@@ -53,6 +55,16 @@ struct SplitCheck {
                 .badData, "all \(counted(train.count, "training row")) have the label \(only); two labels are needed",
                 file: file, line: first.line, item: label)
         }
+        for (name, counts) in heldOut {
+            let unseen = labels.indices.filter { trainCounts[$0] == 0 }.map { counts[$0] }.reduce(0, +)
+            let all = counts.reduce(0, +)
+            guard unseen * 2 > all else { continue }
+            throw HoneError(
+                .badData,
+                "\(grouped(unseen)) of \(counted(all, "\(name) row")) have labels that no training row has; "
+                    + "is this the column of the labels?",
+                file: file, item: label)
+        }
     }
 
     /// Sentences about repeated rows, conflicting labels and classes with few rows.
@@ -60,20 +72,21 @@ struct SplitCheck {
         var warnings: [String] = []
         if !repeated.isEmpty {
             warnings.append(
-                "\(counted(repeated.count, "training row")) of \(file) repeat an earlier one (\(listed(lines: repeated)))")
+                "\(file): \(counted(repeated.count, "training row")) the same as an earlier one (\(listed(lines: repeated)))")
         }
         if !conflicting.isEmpty, kind == .classification {
             warnings.append(
-                "\(counted(conflicting.count, "text")) of \(file) stand in training with different labels "
+                "\(file): \(counted(conflicting.count, "text")) with different labels in training "
                     + "(first on \(listed(lines: conflicting)))")
         }
         guard kind == .classification else { return warnings }
-        for index in labels.indices where trainCounts[index] == 0 {
-            let held = heldOutCounts[index]
+        let empty = labels.indices.filter { trainCounts[$0] == 0 }
+        if !empty.isEmpty {
+            let lost = heldOut.map { part in empty.map { part.counts[$0] }.reduce(0, +) }.reduce(0, +)
+            let consequence = lost > 0 ? "; \(counted(lost, "row")) in validation and test cannot be right" : ""
             warnings.append(
-                "the label \(Wording.label(labels[index])) has no training rows"
-                    + (held > 0 ? " and \(counted(held, "row")) in validation and test, which cannot be right" : ""))
-            if warnings.count > 20 { return warnings + ["further labels have no training rows"] }
+                "\(counted(empty.count, "label")) without training rows: "
+                    + "\(Wording.labels(empty.map { labels[$0] }))\(consequence)")
         }
         return warnings
     }

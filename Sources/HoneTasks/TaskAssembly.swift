@@ -125,8 +125,8 @@ struct TaskAssembly {
         duplicates.validationInTest = shared.count
         if !shared.isEmpty {
             warnings.append(
-                "\(counted(shared.count, "test row")) also stand in validation (\(listed(lines: shared.map(\.line))) "
-                    + "of \(test?.file.path ?? ""))")
+                "\(test?.file.path ?? ""): \(counted(shared.count, "test row")) also in validation "
+                    + "(\(listed(lines: shared.map(\.line))))")
         }
         leaveOut(of: &train, &keys, validation: validationKeys, test: testKeys)
 
@@ -162,7 +162,7 @@ struct TaskAssembly {
         duplicates.trainInValidation += inValidation.count
         for (rows, name) in [(inValidation, "validation"), (inTest, "test")] where !rows.isEmpty {
             warnings.append(
-                "\(counted(rows.count, "row")) of \(data.file.path) also in \(name), left out of training "
+                "\(data.file.path): \(counted(rows.count, "row")) also in \(name), left out of training "
                     + "(\(listed(lines: rows.map { train[$0].line })))")
         }
         let kept = train.indices.filter { !test.contains(keys[$0]) && !validation.contains(keys[$0]) }

@@ -7,7 +7,9 @@ extension TaskDetector {
         var template = template
         if columns.label == nil {
             let used = Set([columns.text, columns.textPair].compactMap { $0 } + (template?.columns ?? []))
-            columns.label = try labelColumn(excluding: used) ?? labelByValues(excluding: used)
+            columns.label = try labelColumn(excluding: used)
+            if columns.label == nil, let refusal = refusedLabel(excluding: used) { throw refusal }
+            columns.label = try columns.label ?? labelByValues(excluding: used)
         }
         guard let label = columns.label else { throw noLabel() }
         if columns.text == nil, template == nil {
@@ -26,28 +28,32 @@ extension TaskDetector {
 
     /// The label column by its name, if one has such a name and values that fit.
     ///
-    /// - Throws: `HoneError` where two are equally likely, or where the one that is named so cannot be it.
+    /// - Throws: `HoneError` where two are equally likely.
     func labelColumn(excluding used: Set<String>) throws -> String? {
-        var refused: ColumnProfile?
         for group in labelGroups(excluding: used) {
             let fitting = group.filter { $0.couldBeLabels }
-            guard let first = fitting.first else {
-                refused = refused ?? group.first
-                continue
-            }
+            guard let first = fitting.first else { continue }
             // Of columns that mirror each other, one with words is better than one with numbers.
             let best = wordier(than: first) ?? first
             let rivals = fitting.filter { $0.name != best.name && !mirrors($0.name, best.name) }
-            guard rivals.isEmpty else {
-                throw HoneError(
-                    .badData,
-                    "\(Wording.columns(fitting.map(\.name))) could each be the label; say in a task.yaml which one is, "
-                        + "for example `columns: {label: \(shown(best.name))}`",
-                    file: table.file)
-            }
+            guard rivals.isEmpty else { throw manyLabels(fitting.map(\.name)) }
             return best.name
         }
-        guard let refused, ColumnVocabulary.labels[0].contains(ColumnVocabulary.normal(refused.name)) else { return nil }
+        return nil
+    }
+
+    private func manyLabels(_ names: [String]) -> HoneError {
+        HoneError(
+            .badData,
+            "\(Wording.columns(names)) could each be the label; say in a task.yaml which one is, for example "
+                + "`columns: {text: \(likelyText), label: \(shown(names.first ?? ""))}`",
+            file: table.file)
+    }
+
+    /// Why a column that is called like the label cannot be it, if there is one.
+    private func refusedLabel(excluding used: Set<String>) -> HoneError? {
+        let named = labelGroups(excluding: used).prefix(2)
+        guard let refused = named.first?.first ?? named.last?.first(where: { $0.lists > 0 }) else { return nil }
         let name = Wording.column(refused.name)
         let problem: String
         if refused.present == 0 {
@@ -58,9 +64,9 @@ extension TaskDetector {
             problem =
                 "the column \(name) has \(refused.distinctWords) different values in "
                 + "\(counted(refused.present, "row")), which does not look like labels; say in a task.yaml "
-                + "`columns: {label: \(shown(refused.name))}` if it is right"
+                + "`columns: {text: \(likelyText), label: \(shown(refused.name))}` if it is right"
         }
-        throw HoneError(
+        return HoneError(
             .badData, problem, file: table.file, line: table.line(ofRow: 0), item: shown(refused.name))
     }
 
@@ -86,21 +92,17 @@ extension TaskDetector {
 
     /// The only column whose values look like labels, where no name tells.
     private func labelByValues(excluding used: Set<String>) throws -> String? {
+        // Where there is an instruction, what is missing is its answer and not a label.
+        if ColumnVocabulary.plainGeneration.contains(where: { named($0.prompt)?.isText == true }) { return nil }
         let candidates = profiles.filter { profile in
             guard profile.couldBeLabels, !used.contains(profile.name), let distinct = profile.distinct, distinct >= 2,
                 profile.present >= 8,
-                !ColumnVocabulary.bookkeeping.contains(ColumnVocabulary.normal(profile.name))
+                !ColumnVocabulary.isBookkeeping(profile.name)
             else { return false }
             let most = profile.isNumeric ? 20 : 200
             return distinct <= max(2, min(most, profile.present / 4))
         }
-        if candidates.count > 1 {
-            throw HoneError(
-                .badData,
-                "\(Wording.columns(candidates.map(\.name))) could each be the label; say in a task.yaml which one is, "
-                    + "for example `columns: {label: \(shown(candidates[0].name))}`",
-                file: table.file)
-        }
+        if candidates.count > 1 { throw manyLabels(candidates.map(\.name)) }
         return candidates.first?.name
     }
 
@@ -131,7 +133,9 @@ extension TaskDetector {
             if group.count > 1 { throw manyTexts(group, label: label) }
             if let only = group.first { return only.name }
         }
-        let others = free.filter { !$0.isPlainlyLabels && !mirrors($0.name, label) }
+        let others = free.filter {
+            !$0.isPlainlyLabels && !ColumnVocabulary.isBookkeeping($0.name) && !mirrors($0.name, label)
+        }
         if others.count > 1 { throw manyTexts(others, label: label) }
         if let only = others.first { return only.name }
         throw HoneError(
@@ -153,14 +157,39 @@ extension TaskDetector {
     }
 
     private func noLabel() -> HoneError {
-        let first = example(excluding: [])
-        let last = example(excluding: [first])
+        let first = likelyText
+        let last = nestedAnswer ?? example(excluding: [first])
+        let asLabel = nestedAnswer == nil ? "`columns: {text: \(first), label: \(last)}` or " : ""
         return HoneError(
             .badData,
             "no column looks like a label or an answer; the columns are \(Wording.columns(table.columns)). Say in a "
-                + "task.yaml what they are, for example `columns: {text: \(first), label: \(last)}` or "
-                + "`columns: {prompt: \(first), completion: \(last)}`",
+                + "task.yaml what they are, for example \(asLabel)`columns: {prompt: \(first), completion: \(last)}`",
             file: table.file)
+    }
+
+    /// The name of the column that is most likely a text, for an example in a message.
+    var likelyText: String {
+        let usual = ColumnVocabulary.texts.lazy.flatMap { $0.sorted() } + ["instruction"]
+        let best = usual.compactMap(named).first { $0.isText } ?? profiles.first { $0.isText && !$0.isPlainlyLabels }
+        return best.map { shown($0.name) } ?? example(excluding: [])
+    }
+
+    /// A path into the first nested column that leads to something called like an answer, for an example in a message.
+    var nestedAnswer: String? {
+        guard table.count > 0 else { return nil }
+        for (position, column) in table.columns.enumerated() where Wording.looksLikeName(column) {
+            var path = column
+            var value = table[0, position]
+            if case .array(let elements) = value, let first = elements.first {
+                path += ".0"
+                value = first
+                if case .string = value { return path }
+            }
+            guard case .object(let object) = value else { continue }
+            let names = ["output", "answer", "completion", "response", "target", "text"]
+            if let name = names.first(where: { object[$0]?.string != nil }) { return "\(path).\(name)" }
+        }
+        return nil
     }
 
     /// A column's name as it can stand in a message, or a stand-in.

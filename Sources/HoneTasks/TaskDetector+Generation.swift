@@ -81,8 +81,8 @@ extension TaskDetector {
     }
 
     private func noCompletion(_ role: String) -> HoneError {
-        let first = example(excluding: [])
-        let last = example(excluding: [first])
+        let first = likelyText
+        let last = nestedAnswer ?? example(excluding: [first])
         return HoneError(
             .badData,
             "no column looks like the \(role); the columns are \(Wording.columns(table.columns)). Say in a task.yaml "

@@ -70,13 +70,11 @@ struct TaskDetector {
                     + "other columns in a task.yaml, for example `columns: {prompt: question, completion: answer}`",
                 file: table.file, item: choices.name)
         }
-        let label = try labelColumn(excluding: Set(template?.columns ?? []))
         if let plain = generationPair(ColumnVocabulary.plainGeneration) {
-            if let label, ColumnVocabulary.normal(label) == "label" {
-                throw ambiguity(label: label, plain)
-            }
+            if let label = named("label"), label.couldBeLabels { throw ambiguity(label: label.name, plain) }
             return try generation(plain, template: template, isFound: true)
         }
+        let label = try labelColumn(excluding: Set(template?.columns ?? []))
         if let likely = generationPair(ColumnVocabulary.likelyGeneration) {
             let target = likely.completion.flatMap(profile)
             if target?.isPlainlyLabels == true, label == nil || label == likely.completion {
@@ -85,10 +83,10 @@ struct TaskDetector {
                     kind: .classification, columns: .init(text: text.column, label: likely.completion),
                     template: text.template)
             }
-            if label == nil || (label == likely.completion && target?.isPlainlyLabels != true) {
+            guard let label, label != likely.completion else {
                 return try generation(likely, template: template, isFound: true)
             }
-            if let label, label != "label" { throw ambiguity(label: label, likely) }
+            if ColumnVocabulary.normal(label) != "label" { throw ambiguity(label: label, likely) }
         }
         return try classification(.init(label: label), template: template)
     }

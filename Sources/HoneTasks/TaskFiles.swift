@@ -50,6 +50,7 @@ struct TaskFiles: Equatable {
             }
             found[split] = matches.first.map { DataFile.path($0, relativeTo: folder) }
         }
+        if found.isEmpty, readable.count == 1 { return TaskFiles(data: DataFile.path(readable[0], relativeTo: folder)) }
         guard let train = found["train"] else {
             let others = readable.isEmpty ? "no data files" : Wording.columns(readable)
             throw HoneError(

@@ -23,23 +23,29 @@ enum Wording {
         return position.map { "column \($0 + 1)" } ?? "a column with a long name"
     }
 
-    /// A label between backquotes, cut where it is long.
+    /// A label between backquotes, or its length where it does not look like a name.
     static func label(_ name: String) -> String {
-        looksLikeName(name) ? "`\(name)`" : "a label of \(grouped(name.count)) characters"
+        looksLikeName(name, words: 8) ? "`\(name)`" : "a label of \(grouped(name.count)) characters"
+    }
+
+    /// Labels for a sentence: "`a`, `b` and 3 more".
+    static func labels(_ names: [String], limit: Int = 5) -> String {
+        names.prefix(limit).map(label).joined(separator: ", ")
+            + (names.count > limit ? " and \(grouped(names.count - limit)) more" : "")
     }
 
     /// Names for a sentence: "`a`, `b` and 3 more".
     static func columns(_ names: [String], limit: Int = 12) -> String {
-        var parts = names.prefix(limit).enumerated().map { column($1, at: $0) }
-        if names.count > limit { parts.append("\(grouped(names.count - limit)) more") }
-        return parts.joined(separator: ", ")
+        let parts = names.prefix(limit).enumerated().map { column($1, at: $0) }
+        let rest = names.count > limit ? " and \(grouped(names.count - limit)) more" : ""
+        return parts.joined(separator: ", ") + rest
     }
 
     /// Whether a string is short and of one line, as names of columns and labels are.
-    static func looksLikeName(_ name: String) -> Bool {
-        guard !name.isEmpty, name.utf8.count <= 200, name.count <= 40 else { return false }
+    static func looksLikeName(_ name: String, words: Int = 5) -> Bool {
+        guard !name.isEmpty, name.utf8.count <= 200, name.count <= 8 * words else { return false }
         return name.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F && $0.value != 0x60 }
-            && name.split(separator: " ").count <= 5
+            && name.split(separator: " ").count <= words
     }
 
     /// The name out of some that is nearest to a misspelt one, if one is near.
