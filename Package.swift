@@ -21,6 +21,7 @@ let package = Package(
         .library(name: "HoneTorch", targets: ["HoneTorch"]),
         .library(name: "HoneText", targets: ["HoneText"]),
         .library(name: "HoneModels", targets: ["HoneModels"]),
+        .library(name: "HoneTasks", targets: ["HoneTasks"]),
         .library(name: "HoneMethods", targets: ["HoneMethods"]),
         .library(name: "HoneTraining", targets: ["HoneTraining"]),
     ],
@@ -32,12 +33,14 @@ let package = Package(
         .target(name: "HoneTorch", dependencies: ["CHoneTorch", "HoneFormats"]),
         .target(name: "HoneText", dependencies: ["HoneFormats"]),
         .target(name: "HoneModels", dependencies: ["HoneFormats", "HoneTorch", "HoneText"]),
+        .target(name: "HoneTasks", dependencies: ["HoneFormats", .product(name: "Yams", package: "Yams")]),
         .target(
             name: "HoneMethods", dependencies: ["HoneFormats", "HoneTorch", "HoneText", "HoneModels", "HoneTasks"]),
         .target(name: "HoneTraining", dependencies: ["HoneFormats", "HoneTorch", "HoneModels", "HoneMethods"]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"]),
+        .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20
