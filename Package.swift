@@ -17,12 +17,18 @@ let dependencies: [Package.Dependency] = [
 let package = Package(
     name: "Hone",
     products: [
-        .library(name: "HoneFormats", targets: ["HoneFormats"])
+        .library(name: "HoneFormats", targets: ["HoneFormats"]),
+        .library(name: "HoneEvaluation", targets: ["HoneEvaluation"]),
+        .library(name: "HoneReports", targets: ["HoneReports"]),
     ],
     dependencies: dependencies,
     targets: [
         .target(name: "HoneFormats", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
+        .target(name: "HoneEvaluation", dependencies: ["HoneFormats"]),
+        .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation", "HoneFormats"]),
+        .target(name: "HoneReports", dependencies: ["HoneFormats", "HoneEvaluation"]),
+        .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports", "HoneEvaluation", "HoneFormats"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20
