@@ -26,7 +26,8 @@ let package = Package(
         .target(name: "HoneFormats", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
         .target(name: "HoneEvaluation", dependencies: ["HoneFormats"]),
-        .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation", "HoneFormats"]),
+        .testTarget(
+            name: "HoneEvaluationTests", dependencies: ["HoneEvaluation", "HoneFormats"], exclude: ["Fixtures"]),
         .target(name: "HoneReports", dependencies: ["HoneFormats", "HoneEvaluation"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports", "HoneEvaluation", "HoneFormats"]),
     ],
