@@ -83,6 +83,12 @@ public enum NumberText {
         return "\(minutes / 1440) d \(minutes % 1440 / 60) h"
     }
 
+    /// A time span to the second, for what changes all the time: "7 s", "4 min 12 s", "2 h 05 min".
+    public static func coarseDuration(seconds: Double) -> String {
+        guard seconds.isFinite, seconds >= 0 else { return "–" }
+        return seconds < 59.5 ? "\(Int(seconds.rounded())) s" : duration(seconds: max(seconds, 60))
+    }
+
     /// A memory or file size in binary units: "512 B", "1.34 GiB".
     public static func bytes(_ count: Int) -> String {
         guard count >= 0 else { return "–" }
