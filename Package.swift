@@ -24,6 +24,8 @@ let package = Package(
         .library(name: "HoneTasks", targets: ["HoneTasks"]),
         .library(name: "HoneMethods", targets: ["HoneMethods"]),
         .library(name: "HoneTraining", targets: ["HoneTraining"]),
+        .library(name: "HoneEvaluation", targets: ["HoneEvaluation"]),
+        .library(name: "HoneReports", targets: ["HoneReports"]),
     ],
     dependencies: dependencies,
     targets: [
@@ -37,10 +39,14 @@ let package = Package(
         .target(
             name: "HoneMethods", dependencies: ["HoneFormats", "HoneTorch", "HoneText", "HoneModels", "HoneTasks"]),
         .target(name: "HoneTraining", dependencies: ["HoneFormats", "HoneTorch", "HoneModels", "HoneMethods"]),
+        .target(name: "HoneEvaluation", dependencies: ["HoneFormats"]),
+        .target(name: "HoneReports", dependencies: ["HoneFormats", "HoneEvaluation"]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
+        .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"]),
+        .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20
