@@ -68,3 +68,12 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
         }
     }
 }
+
+extension SeededGenerator {
+    /// The elements in an order drawn from this generator.
+    public mutating func shuffled<Element>(_ elements: [Element]) -> [Element] {
+        var copy = elements
+        shuffle(&copy)
+        return copy
+    }
+}
