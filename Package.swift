@@ -17,7 +17,15 @@ let dependencies: [Package.Dependency] = [
 let package = Package(
     name: "Hone",
     products: [
-        .library(name: "HoneTorch", targets: ["HoneTorch"])
+        .library(name: "HoneFormats", targets: ["HoneFormats"]),
+        .library(name: "HoneTorch", targets: ["HoneTorch"]),
+        .library(name: "HoneText", targets: ["HoneText"]),
+        .library(name: "HoneModels", targets: ["HoneModels"]),
+        .library(name: "HoneTasks", targets: ["HoneTasks"]),
+        .library(name: "HoneMethods", targets: ["HoneMethods"]),
+        .library(name: "HoneTraining", targets: ["HoneTraining"]),
+        .library(name: "HoneEvaluation", targets: ["HoneEvaluation"]),
+        .library(name: "HoneReports", targets: ["HoneReports"]),
     ],
     dependencies: dependencies,
     targets: [
@@ -25,8 +33,20 @@ let package = Package(
         .target(name: "CHoneTorch", dependencies: ["CLibtorch"], linkerSettings: [.linkedLibrary("stdc++")]),
         .target(name: "HoneFormats", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
         .target(name: "HoneTorch", dependencies: ["CHoneTorch", "HoneFormats"]),
-        .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
+        .target(name: "HoneText", dependencies: ["HoneFormats"]),
+        .target(name: "HoneModels", dependencies: ["HoneFormats", "HoneTorch", "HoneText"]),
+        .target(name: "HoneTasks", dependencies: ["HoneFormats", .product(name: "Yams", package: "Yams")]),
+        .target(
+            name: "HoneMethods", dependencies: ["HoneFormats", "HoneTorch", "HoneText", "HoneModels", "HoneTasks"]),
+        .target(name: "HoneTraining", dependencies: ["HoneFormats", "HoneTorch", "HoneModels", "HoneMethods"]),
+        .target(name: "HoneEvaluation", dependencies: ["HoneFormats"]),
+        .target(name: "HoneReports", dependencies: ["HoneFormats", "HoneEvaluation"]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
+        .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
+        .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
+        .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
+        .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
+        .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

@@ -82,34 +82,6 @@ public enum JSON: Hashable, Sendable {
     }
 }
 
-/// The keys and values of a JSON object, in their order; a key stands once.
-public struct JSONObject: Hashable, Sendable {
-    /// The keys in the order in which they were read or set.
-    public private(set) var keys: [String] = []
-    private var values: [String: JSON] = [:]
-
-    /// An empty object.
-    public init() {}
-
-    /// The value under a key; setting a new key puts it last, setting `nil` removes it.
-    public subscript(key: String) -> JSON? {
-        get { values[key] }
-        set {
-            if let newValue {
-                if values.updateValue(newValue, forKey: key) == nil { keys.append(key) }
-            } else if values.removeValue(forKey: key) != nil {
-                keys.removeAll { $0 == key }
-            }
-        }
-    }
-
-    /// How many keys there are.
-    public var count: Int { keys.count }
-
-    /// The pairs in order.
-    public var pairs: [(key: String, value: JSON)] { keys.map { ($0, values[$0] ?? .null) } }
-}
-
 extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,
     ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral, ExpressibleByNilLiteral
 {

@@ -34,7 +34,7 @@ private enum Arithmetic {
     static let logicalNot = Operator("aten::logical_not")
     static let logicalAnd = Operator("aten::logical_and")
     static let logicalOr = Operator("aten::logical_or")
-    static let where_ = Operator("aten::where", "self")
+    static let choose = Operator("aten::where", "self")
     static let maskedFill = Operator("aten::masked_fill", "Scalar")
     static let isfinite = Operator("aten::isfinite")
     static let addI = Operator("aten::add_", "Tensor")
@@ -181,7 +181,7 @@ extension Tensor {
 
     /// Elements of `whenTrue` where this `bool` tensor is true, of `whenFalse` elsewhere.
     public func select(_ whenTrue: Tensor, _ whenFalse: Tensor) throws -> Tensor {
-        try Arithmetic.where_(.tensor(self), .tensor(whenTrue), .tensor(whenFalse))
+        try Arithmetic.choose(.tensor(self), .tensor(whenTrue), .tensor(whenFalse))
     }
 
     /// A copy with a number wherever the `bool` mask is true.

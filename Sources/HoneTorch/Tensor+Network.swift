@@ -133,5 +133,17 @@ public func jointNorm(_ tensors: [Tensor]) throws -> Double {
 
 private enum FusedSteps {
     static let adamW = Operator("aten::_fused_adamw_")
+    static let addMultiply = Operator("aten::addmm")
     static let norms = Operator("aten::_foreach_norm", "Scalar")
+}
+
+extension Tensor {
+    /// `self + scale · factor · weightᵀ` in one pass over the result: factor `[..., inner]`, weight `[outputs, inner]`,
+    /// self `[..., outputs]`.
+    public func adding(product factor: Tensor, with weight: Tensor, scale: Double) throws -> Tensor {
+        let flat = try FusedSteps.addMultiply(
+            .tensor(reshaped([-1, size(-1)])), .tensor(factor.reshaped([-1, factor.size(-1)])),
+            .tensor(weight.transpose(0, 1)), .real(1), .real(scale))
+        return try flat.reshaped(shape)
+    }
 }

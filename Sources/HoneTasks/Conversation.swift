@@ -1,0 +1,43 @@
+import HoneFormats
+
+/// Reads lists of turns: `{role, content}` as chat interfaces have them, `{from, value}` as ShareGPT files do.
+enum Conversation {
+    /// Whether a value is a turn.
+    static func looksLikeTurn(_ value: JSON) -> Bool {
+        (value["role"]?.string != nil && value["content"] != nil)
+            || (value["from"]?.string != nil && value["value"] != nil)
+    }
+
+    /// The turns of a list.
+    ///
+    /// - Throws: `HoneError` without a place: no list, a turn without role or content, an unknown role.
+    static func messages(_ value: JSON) throws -> [Message] {
+        guard case .array(let turns) = value else {
+            throw HoneError(.badData, "a list of turns is needed, this is \(value.kind)")
+        }
+        return try turns.enumerated().map { index, turn in
+            guard looksLikeTurn(turn), let name = turn["role"]?.string ?? turn["from"]?.string else {
+                throw HoneError(.badData, "turn \(index + 1) has no `role` and `content`")
+            }
+            guard let role = role(name) else {
+                throw HoneError(
+                    .badData,
+                    "turn \(index + 1) has an unknown role; the roles are "
+                        + Wording.columns(Message.Role.allCases.map(\.rawValue)))
+            }
+            guard let content = (turn["content"] ?? turn["value"])?.string else {
+                throw HoneError(.badData, "the content of turn \(index + 1) is not a string")
+            }
+            return Message(role: role, content: content)
+        }
+    }
+
+    private static func role(_ name: String) -> Message.Role? {
+        switch name {
+        case "human": .user
+        case "gpt", "model", "bot": .assistant
+        case "developer": .system
+        default: Message.Role(rawValue: name)
+        }
+    }
+}
