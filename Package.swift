@@ -24,7 +24,12 @@ let package = Package(
     targets: [
         .target(name: "HoneFormats", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
-        .target(name: "HoneTasks", dependencies: ["HoneFormats", .product(name: "Yams", package: "Yams"), .product(name: "Crypto", package: "swift-crypto")]),
+        .target(
+            name: "HoneTasks",
+            dependencies: [
+                "HoneFormats", .product(name: "Yams", package: "Yams"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
     ],
     swiftLanguageModes: [.v6],
@@ -32,6 +37,7 @@ let package = Package(
 )
 
 // One place for the settings of every Swift target, so that none is forgotten.
-for target in package.targets where [.regular, .executable, .test].contains(target.type) && target.name != "CHoneTorch" {
+for target in package.targets where [.regular, .executable, .test].contains(target.type) && target.name != "CHoneTorch"
+{
     target.swiftSettings = (target.swiftSettings ?? []) + [.enableUpcomingFeature("ExistentialAny")]
 }

@@ -62,8 +62,8 @@ struct ColumnProfile {
     /// The mean length of the values in bytes.
     var meanLength: Double { present > 0 ? Double(bytes) / Double(present) : 0 }
 
-    /// Whether all values are texts, numbers or truth values.
-    var isScalar: Bool { present > 0 && lists == 0 && objects == 0 }
+    /// Whether most values are texts, numbers or truth values; one that is not becomes an error with its line later.
+    var isScalar: Bool { (lists + objects) * 2 < present }
 
     /// Whether all values are numbers, also where they are written as texts.
     var isNumeric: Bool { present > 0 && integers + fractions == present }

@@ -52,7 +52,9 @@ struct SplitCheck {
         if trainCounts.filter({ $0 > 0 }).count < 2 {
             let only = labels.indices.first { trainCounts[$0] > 0 }.map { Wording.label(labels[$0]) } ?? "no label"
             throw HoneError(
-                .badData, "all \(counted(train.count, "training row")) have the label \(only); two labels are needed",
+                .badData,
+                "all \(grouped(train.count)) rows left for training have the label \(only); "
+                    + "at least two labels are needed",
                 file: file, line: first.line, item: label)
         }
         for (name, counts) in heldOut {
@@ -72,7 +74,8 @@ struct SplitCheck {
         var warnings: [String] = []
         if !repeated.isEmpty {
             warnings.append(
-                "\(file): \(counted(repeated.count, "training row")) the same as an earlier one (\(listed(lines: repeated)))")
+                "\(file): \(counted(repeated.count, "training row")) the same as an earlier one (\(listed(lines: repeated)))"
+            )
         }
         if !conflicting.isEmpty, kind == .classification {
             warnings.append(

@@ -59,6 +59,7 @@ struct TaskAssembly {
         let labels = try labelIndex(order: resolution.labelOrder)
         if resolution.kind == .classification { definition.labels = labels.names }
 
+        try refuseOneClass()
         let split = try makeSplit(labels: labels)
         let check = SplitCheck(split: split, kind: resolution.kind, labels: labels.names)
         duplicates.withinTrain = check.repeated.count
@@ -71,7 +72,8 @@ struct TaskAssembly {
         let files = [data.file] + [validation?.file, test?.file].compactMap { $0 }
         let hashed = files.map { "\($0.role.rawValue):\($0.sha256)" }.joined(separator: "\n")
         return TaskData(
-            definition: definition, kind: resolution.kind, labels: resolution.kind == .classification ? labels.names : [],
+            definition: definition, kind: resolution.kind,
+            labels: resolution.kind == .classification ? labels.names : [],
             split: split, verdict: verdict(resolution, labels: labels.names),
             splitSummary: splitSummary(split), warnings: warnings, files: files, duplicates: duplicates,
             dataHash: Self.hexadecimal(SHA256.hash(data: Array(hashed.utf8))))
@@ -101,6 +103,17 @@ struct TaskAssembly {
         return index
     }
 
+    private func refuseOneClass() throws {
+        guard definition.kind == .classification, let first = data.drafts.first,
+            data.drafts.allSatisfy({ $0.answer == first.answer })
+        else { return }
+        throw HoneError(
+            .badData,
+            "all \(grouped(data.drafts.count)) rows have the label \(Wording.label(first.answer ?? "")); "
+                + "at least two labels are needed",
+            file: data.file.path, line: first.line, item: definition.columns.label)
+    }
+
     private func examples(_ part: Part, labels: LabelIndex) throws -> [Example] {
         try part.drafts.map { draft in
             let answer = draft.answer ?? ""
@@ -108,7 +121,8 @@ struct TaskAssembly {
                 definition.kind == .generation
                 ? Example.Target.completion(answer)
                 : .label(
-                    try labels.index(of: answer, file: part.file.path, line: draft.line, item: definition.columns.label))
+                    try labels.index(of: answer, file: part.file.path, line: draft.line, item: definition.columns.label)
+                )
             return Example(
                 index: draft.index, file: part.file.path, line: draft.line, input: draft.input, target: target)
         }
@@ -191,7 +205,9 @@ struct TaskAssembly {
         }
         sentence += ", \(counted(data.table.count, "row"))"
         if !resolution.ignored.isEmpty {
-            var names = resolution.ignored.prefix(6).map { Wording.looksLikeName($0) ? $0 : "a column with a long name" }
+            var names = resolution.ignored.prefix(6).map {
+                Wording.looksLikeName($0) ? $0 : "a column with a long name"
+            }
             if resolution.ignored.count > 6 { names.append("\(resolution.ignored.count - 6) more") }
             sentence += "; ignored: \(names.joined(separator: ", "))"
         }

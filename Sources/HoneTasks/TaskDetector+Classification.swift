@@ -20,7 +20,8 @@ extension TaskDetector {
             } else if let heading = heading(excluding: label) {
                 template = try Template("{\(heading.heading)}\n{\(heading.body)}")
             } else {
-                columns.text = try textColumn(excluding: Set([label, columns.textPair].compactMap { $0 }), label: label)
+                columns.text = try textColumn(
+                    excluding: Set([label, columns.textPair].compactMap { $0 }), label: label)
             }
         }
         return TaskResolution(kind: .classification, columns: columns, template: template)

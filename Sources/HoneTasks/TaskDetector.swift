@@ -22,7 +22,8 @@ struct TaskDetector {
         self.table = table
         profiles = table.columns.enumerated().map { ColumnProfile(name: $1, position: $0, in: table) }
         names = Dictionary(
-            table.columns.enumerated().map { (ColumnVocabulary.normal($1), $0) }, uniquingKeysWith: { first, _ in first })
+            table.columns.enumerated().map { (ColumnVocabulary.normal($1), $0) },
+            uniquingKeysWith: { first, _ in first })
     }
 
     /// The kind and columns of the table, where the definition leaves them open.
