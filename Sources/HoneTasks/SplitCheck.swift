@@ -12,7 +12,7 @@ struct SplitCheck {
     /// The lines of the first training row of each input that stands with different targets.
     private(set) var conflicting: [Int] = []
 
-    init(split: Split, kind: TaskKind, labels: [String]) {
+    init(split: Split, trainKeys: [InputKey], kind: TaskKind, labels: [String]) {
         self.kind = kind
         self.labels = labels
         train = split.train
@@ -20,16 +20,15 @@ struct SplitCheck {
         heldOut = [("validation", split.validation), ("test", split.test)].map {
             ($0, Self.counts($1, labels: labels.count))
         }
-        var firsts: [String: Example] = [:]
+        var firsts: [InputKey: Int] = [:]
         var conflicts: Set<Int> = []
-        for example in split.train {
-            let key = DuplicateCheck.key(example.input)
+        for (position, key) in trainKeys.enumerated() {
             guard let first = firsts[key] else {
-                firsts[key] = example
+                firsts[key] = position
                 continue
             }
-            repeated.append(example.line)
-            if first.target != example.target { conflicts.insert(first.line) }
+            repeated.append(train[position].line)
+            if train[first].target != train[position].target { conflicts.insert(train[first].line) }
         }
         conflicting = conflicts.sorted()
     }

@@ -60,8 +60,8 @@ struct TaskAssembly {
         if resolution.kind == .classification { definition.labels = labels.names }
 
         try refuseOneClass()
-        let split = try makeSplit(labels: labels)
-        let check = SplitCheck(split: split, kind: resolution.kind, labels: labels.names)
+        let (split, trainKeys) = try makeSplit(labels: labels)
+        let check = SplitCheck(split: split, trainKeys: trainKeys, kind: resolution.kind, labels: labels.names)
         duplicates.withinTrain = check.repeated.count
         duplicates.conflicting = check.conflicting.count
         try check.refuse(file: data.file.path, label: resolution.columns.label)
@@ -128,14 +128,15 @@ struct TaskAssembly {
         }
     }
 
-    private mutating func makeSplit(labels: LabelIndex) throws -> Split {
+    private mutating func makeSplit(labels: LabelIndex) throws -> (split: Split, trainKeys: [InputKey]) {
         var train = try examples(data, labels: labels)
         var validationRows = try validation.map { try examples($0, labels: labels) } ?? []
         var testRows = try test.map { try examples($0, labels: labels) } ?? []
-        var keys = train.map { DuplicateCheck.key($0.input) }
-        let validationKeys = Set(validationRows.map { DuplicateCheck.key($0.input) })
-        let testKeys = Set(testRows.map { DuplicateCheck.key($0.input) })
-        let shared = testRows.filter { validationKeys.contains(DuplicateCheck.key($0.input)) }
+        var keys = train.map { InputKey($0.input) }
+        let validationKeys = Set(validationRows.map { InputKey($0.input) })
+        let testRowKeys = testRows.map { InputKey($0.input) }
+        let testKeys = Set(testRowKeys)
+        let shared = zip(testRows, testRowKeys).filter { validationKeys.contains($1) }.map(\.0)
         duplicates.validationInTest = shared.count
         if !shared.isEmpty {
             warnings.append(
@@ -145,7 +146,7 @@ struct TaskAssembly {
         leaveOut(of: &train, &keys, validation: validationKeys, test: testKeys)
 
         // Each text is drawn by its first row only, so that its copies cannot fall on both sides.
-        var seen: Set<String> = []
+        var seen: Set<InputKey> = []
         let firsts = train.indices.filter { seen.insert(keys[$0]).inserted }
         let drawing = SplitDrawing(
             seed: definition.seed ?? 0,
@@ -162,12 +163,12 @@ struct TaskAssembly {
         train = rest.map { train[$0] }
         keys = rest.map { keys[$0] }
         leaveOut(of: &train, &keys, validation: drawnValidationKeys, test: drawnTestKeys)
-        return Split(train: train, validation: validationRows, test: testRows)
+        return (Split(train: train, validation: validationRows, test: testRows), keys)
     }
 
     /// Leaves training rows out whose input is a validation or test row's, and says so.
     private mutating func leaveOut(
-        of train: inout [Example], _ keys: inout [String], validation: Set<String>, test: Set<String>
+        of train: inout [Example], _ keys: inout [InputKey], validation: Set<InputKey>, test: Set<InputKey>
     ) {
         guard !validation.isEmpty || !test.isEmpty else { return }
         let inTest = train.indices.filter { test.contains(keys[$0]) }

@@ -20,7 +20,7 @@ struct TaskDetector {
 
     init(table: Table) {
         self.table = table
-        profiles = table.columns.enumerated().map { ColumnProfile(name: $1, position: $0, in: table) }
+        profiles = ColumnProfile.profiles(of: table)
         names = Dictionary(
             table.columns.enumerated().map { (ColumnVocabulary.normal($1), $0) },
             uniquingKeysWith: { first, _ in first })

@@ -102,6 +102,11 @@ import Testing
         var laughs = "a0: &a0 [x, x]\n"
         for level in 1...30 { laughs += "a\(level): &a\(level) [*a\(level - 1), *a\(level - 1)]\n" }
         let cases = [
+            (
+                "a: " + String(repeating: "[", count: 190) + String(repeating: "]", count: 190),
+                "t.yaml: the settings are nested too deep"
+            ),
+            (String(repeating: "- ", count: 60) + "x", "t.yaml:1: `key: value` lines are needed"),
             (String(repeating: "[", count: 100_000), "t.yaml:1: the file holds more than 200 opening brackets"),
             (String(repeating: "- ", count: 100_000), "t.yaml:1: the line is indented by more than 128 characters"),
             (String(repeating: "? ", count: 100_000), "t.yaml:1: the line is indented by more than 128 characters"),
