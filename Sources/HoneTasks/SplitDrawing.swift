@@ -1,3 +1,5 @@
+import HoneFormats
+
 /// The examples of a task by what they are for.
 public struct Split: Sendable, Hashable {
     /// What is learned from.

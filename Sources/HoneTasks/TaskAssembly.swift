@@ -1,4 +1,3 @@
-import Crypto
 import HoneFormats
 
 /// Puts a task together: reads the files, finds what they are, draws the splits, checks them against one another.
@@ -28,13 +27,8 @@ struct TaskAssembly {
         let bytes = try DataFile.bytes(path: path, limit: TableLimits().fileBytes)
         let table = try TableReader.table(from: bytes, file: path)
         return Part(
-            file: TaskFile(role: role, path: path, rows: table.count, sha256: hexadecimal(SHA256.hash(data: bytes))),
+            file: TaskFile(role: role, path: path, rows: table.count, sha256: FileHash.sha256(of: bytes)),
             table: table)
-    }
-
-    private static func hexadecimal(_ digest: SHA256.Digest) -> String {
-        let digits = Array("0123456789abcdef")
-        return String(digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
     }
 
     mutating func assemble() throws -> TaskData {
@@ -76,7 +70,7 @@ struct TaskAssembly {
             labels: resolution.kind == .classification ? labels.names : [],
             split: split, verdict: verdict(resolution, labels: labels.names),
             splitSummary: splitSummary(split), warnings: warnings, files: files, duplicates: duplicates,
-            dataHash: Self.hexadecimal(SHA256.hash(data: Array(hashed.utf8))))
+            dataHash: FileHash.sha256(of: hashed))
     }
 
     private mutating func drafts(of part: Part) throws -> [Draft] {

@@ -34,7 +34,7 @@ import Testing
     private func run(
         _ text: String, seed: UInt64, count: Int = 10_000, _ read: ([UInt8]) throws -> Void
     ) throws -> (read: Int, refused: Int) {
-        var generator = SeededGenerator(seed: seed)
+        var generator = SeededGenerator(seed: seed, stream: "damage")
         var result = (read: 0, refused: 0)
         for _ in 0..<count {
             do {
@@ -91,7 +91,7 @@ import Testing
 
     @Test func `damaged tables from detection to splits`() throws {
         let rows = (0..<12).map { "text \($0),\($0 % 3),\($0)" }.joined(separator: "\n")
-        var generator = SeededGenerator(seed: 5)
+        var generator = SeededGenerator(seed: 5, stream: "damage")
         let folder = try TemporaryFolder()
         var outcome = (read: 0, refused: 0)
         for _ in 0..<500 {

@@ -1,0 +1,176 @@
+/// The configuration of an adapter (`adapter_config.json`) in the layout of Hugging Face's PEFT.
+///
+/// Reading refuses what would silently compute something else than PEFT does; fields without a meaning here are kept in
+/// `other` and written again.
+public struct AdapterConfiguration: Hashable, Sendable {
+    /// What the adapter consists of.
+    public enum Method: Hashable, Sendable {
+        /// Low-rank updates of linear maps (`LORA`), with DoRA and rank-stabilised scaling.
+        case lora(LoRAConfiguration)
+        /// Trained vectors before the input (`PROMPT_TUNING`).
+        case promptTuning(PromptTuningConfiguration)
+
+        /// The name in the field `peft_type`.
+        public var peftType: String {
+            switch self {
+            case .lora: "LORA"
+            case .promptTuning: "PROMPT_TUNING"
+            }
+        }
+    }
+
+    /// What the adapted model is for: PEFT's `task_type`.
+    public enum TaskType: String, Hashable, Sendable, CaseIterable {
+        /// One label for a text.
+        case sequenceClassification = "SEQ_CLS"
+        /// A text from a text, with an encoder and a decoder.
+        case sequenceToSequence = "SEQ_2_SEQ_LM"
+        /// The next token.
+        case causalLanguageModel = "CAUSAL_LM"
+        /// One label for each token.
+        case tokenClassification = "TOKEN_CLS"
+        /// A span of a text that answers a question.
+        case questionAnswering = "QUESTION_ANS"
+        /// Hidden states.
+        case featureExtraction = "FEATURE_EXTRACTION"
+    }
+
+    /// The name of the configuration in an adapter's folder.
+    public static let fileName = "adapter_config.json"
+    /// The name of the tensors in an adapter's folder.
+    public static let weightsFileName = "adapter_model.safetensors"
+
+    /// What the adapter consists of, with its settings.
+    public var method: Method
+    /// What the adapted model is for; `nil` for a plain adapter.
+    public var taskType: TaskType?
+    /// The name or path of the base model, as whoever trained the adapter had it.
+    public var baseModel: String?
+    /// Fields that are kept and not understood, in the order of the file.
+    public var other: JSONObject
+
+    /// A configuration with all its parts.
+    public init(
+        method: Method, taskType: TaskType? = nil, baseModel: String? = nil, other: JSONObject = JSONObject()
+    ) {
+        self.method = method
+        self.taskType = taskType
+        self.baseModel = baseModel
+        self.other = other
+    }
+
+    /// Reads the configuration of an adapter's folder.
+    ///
+    /// - Throws: `HoneError`: `.fileSystem` when it cannot be read, otherwise as `init(json:file:)`.
+    public static func read(folder: String) throws -> AdapterConfiguration {
+        let path = FolderPath.join(folder, fileName)
+        return try AdapterConfiguration(json: try JSON.read(file: path), file: path)
+    }
+
+    /// Reads a configuration from JSON.
+    ///
+    /// - Parameters:
+    ///   - json: the content of the file.
+    ///   - file: the name to put into errors.
+    /// - Throws: `HoneError` that names the field: `.badFile` for a value of the wrong kind or out of bounds,
+    ///   `.unsupported` for a type of adapter, or a variant of one, that Hone does not compute.
+    public init(json: JSON, file: String? = nil) throws {
+        var fields = try JSONFields(json, file: file)
+        guard let type = try fields.string("peft_type") else {
+            throw fields.error("peft_type", "the field is missing: this is not the configuration of a PEFT adapter")
+        }
+        _ = try fields.bool("inference_mode")
+        baseModel = try fields.string("base_model_name_or_path")
+        taskType = try Self.taskType(&fields)
+        switch type {
+        case "LORA": method = .lora(try LoRAConfiguration(&fields))
+        case "PROMPT_TUNING": method = .promptTuning(try PromptTuningConfiguration(&fields))
+        default:
+            throw fields.error(
+                "peft_type",
+                "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads LORA and PROMPT_TUNING",
+                .unsupported)
+        }
+        other = fields.rest
+    }
+
+    private static func taskType(_ fields: inout JSONFields) throws -> TaskType? {
+        guard let name = try fields.string("task_type") else { return nil }
+        guard let type = TaskType(rawValue: name) else {
+            let known = TaskType.allCases.map(\.rawValue).joined(separator: ", ")
+            throw fields.error("task_type", "\(SafetensorsHeader.quoted(name)) is none of \(known)")
+        }
+        return type
+    }
+
+    /// The configuration as JSON, as PEFT saves it: `inference_mode` is true. A field of `other` that this type knows
+    /// itself is not taken from there.
+    public var json: JSON {
+        var object = other
+        object["peft_type"] = .string(method.peftType)
+        object["task_type"] = taskType.map { .string($0.rawValue) } ?? .null
+        object["base_model_name_or_path"] = baseModel.map { .string($0) } ?? .null
+        object["inference_mode"] = true
+        switch method {
+        case .lora(let configuration): configuration.write(to: &object)
+        case .promptTuning(let configuration): configuration.write(to: &object)
+        }
+        return .object(object)
+    }
+
+    /// Writes `adapter_config.json` into an existing folder, atomically: keys sorted, indented by two.
+    ///
+    /// - Throws: `HoneError`: `.fileSystem` when it cannot be written, otherwise as `init(json:file:)` for a configuration
+    ///   that could not be read again.
+    public func write(folder: String) throws {
+        let path = FolderPath.join(folder, Self.fileName)
+        let json = json
+        _ = try AdapterConfiguration(json: json, file: path)
+        try AtomicFile.write(json.text(pretty: true, sortedKeys: true), to: path)
+    }
+}
+
+/// The settings of prompt tuning (Lester et al. 2021, arXiv 2104.08691) in PEFT's names.
+public struct PromptTuningConfiguration: Hashable, Sendable {
+    /// How many trained vectors stand before the input (`num_virtual_tokens`).
+    public var virtualTokens: Int
+    /// The length of each vector (`token_dim`): the width of the input embeddings.
+    public var tokenDimension: Int?
+    /// The layers of the base model (`num_layers`).
+    public var layers: Int?
+    /// The attention heads of the base model (`num_attention_heads`).
+    public var attentionHeads: Int?
+    /// 1, or 2 for an encoder with a decoder (`num_transformer_submodules`): so many times `virtualTokens` vectors are stored.
+    public var transformerSubmodules: Int?
+
+    /// A configuration with all its parts.
+    public init(
+        virtualTokens: Int, tokenDimension: Int? = nil, layers: Int? = nil, attentionHeads: Int? = nil,
+        transformerSubmodules: Int? = nil
+    ) {
+        self.virtualTokens = virtualTokens
+        self.tokenDimension = tokenDimension
+        self.layers = layers
+        self.attentionHeads = attentionHeads
+        self.transformerSubmodules = transformerSubmodules
+    }
+
+    init(_ fields: inout JSONFields) throws {
+        guard let tokens = try fields.integer("num_virtual_tokens", in: 1...1_000_000) else {
+            throw fields.error("num_virtual_tokens", "the field is missing")
+        }
+        virtualTokens = tokens
+        tokenDimension = try fields.integer("token_dim", in: 1...1_048_576)
+        layers = try fields.integer("num_layers", in: 1...65_536)
+        attentionHeads = try fields.integer("num_attention_heads", in: 1...65_536)
+        transformerSubmodules = try fields.integer("num_transformer_submodules", in: 1...2)
+    }
+
+    func write(to object: inout JSONObject) {
+        object["num_virtual_tokens"] = .integer(virtualTokens)
+        object["token_dim"] = tokenDimension.map { .integer($0) } ?? .null
+        object["num_layers"] = layers.map { .integer($0) } ?? .null
+        object["num_attention_heads"] = attentionHeads.map { .integer($0) } ?? .null
+        object["num_transformer_submodules"] = transformerSubmodules.map { .integer($0) } ?? .null
+    }
+}

@@ -1,0 +1,152 @@
+import HoneFormats
+import HoneModels
+import HoneTorch
+
+/// What a method leaves behind: parameters and what is needed to attach them again.
+public struct Adapter {
+    /// The method with its settings.
+    public var method: any Method
+    /// What the task looks like.
+    public var task: TaskShape
+    /// The names of the classes, in classification.
+    public var labels: [String]
+    /// The method's tensors and the task's head.
+    public var parameters: ParameterSet
+    /// Worked examples, for in-context methods.
+    public var demonstrations: [Demonstration]
+    /// How examples are turned into tokens.
+    public var encoding: ExampleEncoder.Options
+
+    /// An adapter from its parts.
+    public init(
+        method: any Method, task: TaskShape, labels: [String], parameters: ParameterSet,
+        demonstrations: [Demonstration] = [], encoding: ExampleEncoder.Options
+    ) {
+        self.method = method
+        self.task = task
+        self.labels = labels
+        self.parameters = parameters
+        self.demonstrations = demonstrations
+        self.encoding = encoding
+    }
+
+    /// A fresh adapter: the method's initial parameters and a fresh head where the task needs one.
+    public static func initial(
+        _ method: any Method, for model: BaseModel, task: TaskShape, labels: [String],
+        encoding: ExampleEncoder.Options, seed: UInt64
+    ) throws -> Adapter {
+        try method.checkFit(model.configuration, task)
+        var random = RandomStream(seed: seed, name: "initialisation")
+        var parameters = try method.initialParameters(for: model, random: &random)
+        if case .classification(let classes) = task, type(of: method).card.training == .gradient {
+            var headRandom = RandomStream(seed: seed, name: "head initialisation")
+            try ClassificationHead.initialise(&parameters, classes: classes, model: model, random: &headRandom)
+        }
+        return Adapter(method: method, task: task, labels: labels, parameters: parameters, encoding: encoding)
+    }
+
+    /// Writes the adapter into a folder that exists.
+    public func write(to path: String, for model: BaseModel) throws {
+        let folder = AdapterFolderWriter(path: path)
+        try method.write(parameters, for: model, task: task, to: folder)
+        let head = parameters.all.filter { $0.group == .head }
+        if !head.isEmpty {
+            try folder.writeTensors(head.map { ($0.name, $0.tensor) }, file: "head.safetensors")
+        }
+        try AtomicFile.write(description(for: model).text(pretty: true) + "\n", to: path + "/hone.json")
+    }
+
+    private func description(for model: BaseModel) -> JSON {
+        [
+            "version": 1,
+            "method": .string(method.name),
+            "settings": method.settings.json,
+            "task": task == .generation ? "generation" : "classification",
+            "labels": .array(labels.map { .string($0) }),
+            "maximum_length": .integer(encoding.maximumLength),
+            "marks_completions": .bool(encoding.marksCompletions),
+            "base": ["folder": .string(model.folder), "sha256": .string(model.fingerprint)],
+            "demonstrations": .array(
+                demonstrations.map { ["input": .string($0.input), "target": .string($0.target)] }),
+        ]
+    }
+
+    /// Reads a folder that Hone wrote.
+    ///
+    /// - Throws: `HoneError` where the folder is damaged or belongs to another base model.
+    public static func read(_ path: String, for model: BaseModel) throws -> Adapter {
+        let folder = try AdapterFolderReader(path: path)
+        let file = path + "/hone.json"
+        guard let json = folder.description else {
+            throw HoneError(
+                .badFile, "hone.json is missing; an adapter of PEFT alone goes into --init-adapter", file: path)
+        }
+        func refused(_ field: String) -> HoneError {
+            HoneError(.badFile, "the field is missing or wrong", file: file, item: field)
+        }
+        guard let version = json["version"]?.integer else { throw refused("version") }
+        guard version <= 1 else {
+            throw HoneError(.unsupported, "was written by a newer version of Hone (format \(version))", file: file)
+        }
+        if let expected = json["base"]?["sha256"]?.string, expected != model.fingerprint {
+            throw HoneError(
+                .mismatch,
+                "this adapter was made for another base model (weights \(expected.prefix(12))…, not "
+                    + "\(model.fingerprint.prefix(12))…)", file: path)
+        }
+        guard let labels = json["labels"]?.array?.map(\.string), !labels.contains(where: { $0 == nil }) else {
+            throw refused("labels")
+        }
+        guard let length = json["maximum_length"]?.integer, (1...1 << 24).contains(length) else {
+            throw refused("maximum_length")
+        }
+        guard let marks = json["marks_completions"]?.bool else { throw refused("marks_completions") }
+        let names = labels.compactMap { $0 }
+        let task: TaskShape
+        switch json["task"]?.string {
+        case "generation": task = .generation
+        case "classification": task = .classification(classes: names.count)
+        default: throw refused("task")
+        }
+        var (method, parameters) = try readMethod(folder, for: model)
+        if case .classification(let classes) = task, type(of: method).card.training != .none {
+            try readHead(path + "/head.safetensors", classes: classes, model: model, into: &parameters)
+        }
+        let demonstrations = (json["demonstrations"]?.array ?? []).compactMap { shot -> Demonstration? in
+            guard let input = shot["input"]?.string, let target = shot["target"]?.string else { return nil }
+            return Demonstration(input: input, target: target)
+        }
+        return Adapter(
+            method: method, task: task, labels: names, parameters: parameters, demonstrations: demonstrations,
+            encoding: .init(maximumLength: length, marksCompletions: marks))
+    }
+
+    /// The method and its tensors alone, from a folder that Hone or PEFT wrote.
+    public static func readMethod(_ folder: AdapterFolderReader, for model: BaseModel) throws
+        -> (method: any Method, parameters: ParameterSet)
+    {
+        func open(_ type: (some Method).Type) throws -> (method: any Method, parameters: ParameterSet) {
+            let found = try type.read(folder, for: model)
+            return (found.method, found.parameters)
+        }
+        return try open(try folder.method())
+    }
+
+    private static func readHead(
+        _ file: String, classes: Int, model: BaseModel, into parameters: inout ParameterSet
+    ) throws {
+        let tensors = try SafetensorsFile(path: file)
+        for (name, shape) in [
+            (ClassificationHead.weight, [classes, model.configuration.width]), (ClassificationHead.bias, [classes]),
+        ] {
+            let tensor = try TensorFiles.tensor(name, in: tensors).to(.float32).to(model.transformer.device).cloned()
+            guard tensor.shape == shape else {
+                throw HoneError(.mismatch, "has shape \(tensor.shape), not \(shape)", file: file, item: name)
+            }
+            guard try tensor.isFinite().all().item() == 1 else {
+                throw HoneError(.notFinite, "holds numbers that are not finite", file: file, item: name)
+            }
+            parameters.set(name, tensor, group: .head)
+        }
+    }
+}

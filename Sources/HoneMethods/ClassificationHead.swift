@@ -1,0 +1,28 @@
+import HoneFormats
+import HoneModels
+import HoneTorch
+
+/// The linear map from a pooled vector to a score a class. It belongs to the task, not to a method: every gradient method
+/// trains it along, and a probe is nothing else.
+public enum ClassificationHead {
+    /// The name of its weight `[classes, width]`.
+    public static let weight = "head.weight"
+    /// The name of its bias `[classes]`.
+    public static let bias = "head.bias"
+
+    /// A head that starts uniform in `±1/√width`, as a fresh linear layer does.
+    public static func initialise(
+        _ parameters: inout ParameterSet, classes: Int, model: BaseModel, random: inout RandomStream
+    ) throws {
+        let width = model.configuration.width
+        let bound = 1 / Double(width).squareRoot()
+        let device = model.transformer.device
+        parameters.set(weight, try random.uniform([classes, width], low: -bound, high: bound).to(device), group: .head)
+        parameters.set(bias, try random.uniform([classes], low: -bound, high: bound).to(device), group: .head)
+    }
+
+    /// Scores `[rows, classes]` from pooled vectors `[rows, width]`.
+    public static func logits(_ pooled: Tensor, _ parameters: ParameterSet) throws -> Tensor {
+        try pooled.to(.float32).linear(parameters.tensor(weight), bias: parameters[bias])
+    }
+}

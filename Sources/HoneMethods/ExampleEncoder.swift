@@ -1,0 +1,110 @@
+import HoneFormats
+import HoneModels
+import HoneTasks
+import HoneText
+
+/// An example as token numbers.
+public struct EncodedExample: Sendable {
+    /// The tokens: of the text or texts, or of prompt and completion joined.
+    public var ids: [Int]
+    /// The token types, where there are two texts.
+    public var typeIds: [Int]?
+    /// Which class it is of, in classification.
+    public var label: Int?
+    /// Where the completion starts in `ids`, in generation; `ids.count` where there is none.
+    public var targetStart: Int
+    /// Whether tokens were cut off.
+    public var isTruncated: Bool
+
+    /// How many tokens the loss counts.
+    public var targetCount: Int { label != nil ? 1 : max(0, ids.count - max(1, targetStart)) }
+}
+
+/// Turns examples into token numbers, always in the same way: in training, evaluation and prediction.
+public struct ExampleEncoder: Sendable {
+    /// What can be chosen.
+    public struct Options: Hashable, Sendable {
+        /// The most tokens a row may have.
+        public var maximumLength: Int
+        /// Whether a prompt begins with the tokenizer's own start token and a completion ends with its end token. Without,
+        /// prompt and completion are taken exactly as they are. (Texts to classify always get the special tokens.)
+        public var marksCompletions: Bool
+
+        /// Options with a length.
+        public init(maximumLength: Int = 256, marksCompletions: Bool = false) {
+            self.maximumLength = maximumLength
+            self.marksCompletions = marksCompletions
+        }
+    }
+
+    /// The tokenizer.
+    public let tokenizer: Tokenizer
+    /// The choices.
+    public let options: Options
+    /// Text before every prompt, such as in-context examples.
+    public let preamble: String
+
+    /// An encoder for a model; the length is kept within the model's positions.
+    public init(_ model: BaseModel, options: Options, preamble: String = "") {
+        tokenizer = model.tokenizer
+        var options = options
+        options.maximumLength = min(options.maximumLength, model.maximumLength)
+        self.options = options
+        self.preamble = preamble
+    }
+
+    /// The tokens of an example. The end of a text, or of a completion, is cut off where it is too long.
+    public func encode(_ example: Example) -> EncodedExample {
+        switch example.input {
+        case .text(let text):
+            let encoding = tokenizer.encoding(
+                text, parseSpecialTokens: false, maximumLength: options.maximumLength)
+            return classified(encoding, typeIds: nil, label: example.label)
+        case .pair(let first, let second):
+            let encoding = tokenizer.encodePair(
+                first, second, parseSpecialTokens: false, maximumLength: options.maximumLength)
+            return classified(encoding, typeIds: encoding.typeIds, label: example.label)
+        case .prompt(let text):
+            return joined(prompt: text, completion: example.completion)
+        case .messages(let messages):
+            return joined(prompt: ExampleEncoder.plain(messages), completion: example.completion.map { " " + $0 })
+        }
+    }
+
+    /// The tokens of a prompt alone, to generate from; the beginning is cut off where it is too long.
+    public func prompt(_ example: Example) -> [Int] {
+        var bare = example
+        bare.target = .unknown
+        let ids = encode(bare).ids
+        return ids.count > options.maximumLength ? Array(ids.suffix(options.maximumLength)) : ids
+    }
+
+    /// A conversation as plain lines, until the model's own template is applied: `role: content`, and whose turn it is.
+    static func plain(_ messages: [Message]) -> String {
+        messages.map { "\($0.role.rawValue): \($0.content)\n" }.joined() + "assistant:"
+    }
+
+    private func classified(_ encoding: Encoding, typeIds: [Int]?, label: Int?) -> EncodedExample {
+        // An empty text of a tokenizer without special tokens still needs a position.
+        let ids = encoding.ids.isEmpty ? [tokenizer.bosId ?? tokenizer.eosId ?? tokenizer.padId ?? 0] : encoding.ids
+        return EncodedExample(
+            ids: ids, typeIds: encoding.ids.isEmpty ? nil : typeIds, label: label, targetStart: ids.count,
+            isTruncated: encoding.isTruncated)
+    }
+
+    private func joined(prompt: String, completion: String?) -> EncodedExample {
+        var ids: [Int] = []
+        if options.marksCompletions, let start = tokenizer.bosId { ids.append(start) }
+        ids += tokenizer.encode(preamble + prompt, addSpecialTokens: false, parseSpecialTokens: false)
+        if ids.isEmpty { ids = [tokenizer.bosId ?? tokenizer.eosId ?? 0] }
+        let start = ids.count
+        if let completion {
+            ids += tokenizer.encode(completion, addSpecialTokens: false, parseSpecialTokens: false)
+            if options.marksCompletions, let end = tokenizer.eosId { ids.append(end) }
+        }
+        let isTruncated = ids.count > options.maximumLength
+        if isTruncated, completion != nil { ids = Array(ids.prefix(options.maximumLength)) }
+        return EncodedExample(
+            ids: ids, typeIds: nil, label: nil, targetStart: min(start, ids.count), isTruncated: isTruncated)
+    }
+}

@@ -1,0 +1,63 @@
+import HoneFormats
+import HoneModels
+import HoneTorch
+
+/// Trains every weight of the model.
+public struct FullFineTuning: Method {
+    /// What it is.
+    public static let card = MethodCard(
+        name: "full", title: "Full fine-tuning",
+        summary: "Trains every weight of the model.",
+        advice: "The reference that the others are judged by; often the best with many rows. Costs the most memory and "
+            + "disk, and forgets the most.",
+        paper: "Devlin et al. 2018, arXiv 1810.04805, section 3.2", training: .gradient, costRank: 5,
+        learningRates: [1e-4, 3e-5, 3e-4],
+        settings: [
+            Setting("embeddings", .flag(true), "Train the embeddings too."),
+            Setting("layers", .integer(0, 0...1024), "Train only so many of the last layers; 0 for all."),
+        ])
+
+    /// The values of the settings.
+    public let settings: MethodSettings
+
+    /// Full fine-tuning with settings.
+    public init(_ settings: MethodSettings) { self.settings = settings }
+
+    /// Copies of the weights.
+    public func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet {
+        let last = settings.integer("layers")
+        let first = last == 0 ? 0 : max(0, model.configuration.layerCount - last)
+        return try WeightMethod.initialParameters(for: model) { name in
+            let parts = name.split(separator: ".")
+            if name.hasPrefix("embeddings.") { return settings.flag("embeddings") && last == 0 }
+            if parts.count > 1, parts[0] == "layers", let layer = Int(parts[1]) { return layer >= first }
+            return true
+        }
+    }
+
+    /// The trained weights in place of the base's.
+    public func attachments(_ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?) throws
+        -> Attachments
+    {
+        WeightMethod.attachments(parameters)
+    }
+
+    /// The trained weights.
+    public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? {
+        try WeightMethod.merged(parameters, model: model)
+    }
+
+    /// Writes the weights under their Hugging Face names.
+    public func write(
+        _ parameters: ParameterSet, for model: BaseModel, task: TaskShape, to folder: AdapterFolderWriter
+    ) throws {
+        try WeightMethod.write(parameters, for: model, to: folder)
+    }
+
+    /// Reads what `write` has written.
+    public static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws
+        -> (method: FullFineTuning, parameters: ParameterSet)
+    {
+        (try FullFineTuning(folder.settings(card)), try WeightMethod.read(folder, for: model))
+    }
+}

@@ -1,0 +1,31 @@
+import HoneFormats
+
+/// The methods that Hone has.
+public enum Methods {
+    /// Every method; a new one is added here.
+    public static let all: [any Method.Type] = [
+        LinearProbe.self,
+        InContextExamples.self,
+        PromptTuning.self,
+        BitFit.self,
+        LoRA.self,
+        FullFineTuning.self,
+    ]
+
+    /// The method of a name.
+    ///
+    /// - Throws: `HoneError` with code `.usage` that lists the methods there are.
+    public static func named(_ name: String) throws -> any Method.Type {
+        guard let method = all.first(where: { $0.card.name == name }) else {
+            let known = all.map { $0.card.name }.joined(separator: ", ")
+            throw HoneError(.usage, "there is no method `\(name)`; the methods are \(known)", item: "method")
+        }
+        return method
+    }
+
+    /// A method of a name with settings typed as `key=value`.
+    public static func make(_ name: String, typed: [String: String] = [:], json: JSON = .null) throws -> any Method {
+        let type = try named(name)
+        return try type.init(MethodSettings(type.card, typed: typed, json: json))
+    }
+}

@@ -1,0 +1,188 @@
+import Glibc
+import HoneFormats
+import HoneModels
+import HoneTasks
+import HoneTorch
+
+/// A base model with an adapter attached: what a run leaves behind and what answers.
+///
+/// Results do not depend on how rows are batched: rows are sorted by length for the work, computed in `float32` unless
+/// the base is not, and come back in their order.
+public struct Specialist {
+    /// The base model.
+    public let base: BaseModel
+    /// What was learned.
+    public let adapter: Adapter
+    /// The base with the adapter attached.
+    public let transformer: Transformer
+    /// Turns examples into tokens.
+    public let encoder: ExampleEncoder
+
+    /// Attaches an adapter.
+    public init(base: BaseModel, adapter: Adapter) throws {
+        self.base = base
+        self.adapter = adapter
+        transformer = try base.transformer.attaching(
+            adapter.method.attachments(adapter.parameters, model: base.transformer, dropout: nil))
+        let preamble = InContextExamples.preamble(
+            adapter.demonstrations, classification: adapter.task != .generation)
+        encoder = ExampleEncoder(base, options: adapter.encoding, preamble: preamble)
+    }
+
+    /// Work of about this many tokens is done at once.
+    private static let tokensPerBatch = 4096
+
+    /// Groups of rows of similar length.
+    static func batches(_ lengths: [Int], tokens: Int = tokensPerBatch) -> [[Int]] {
+        let order = lengths.indices.sorted { (lengths[$0], $0) < (lengths[$1], $1) }
+        var batches: [[Int]] = []
+        var current: [Int] = []
+        for index in order {
+            // Rows come by rising length: the newest is the longest.
+            if !current.isEmpty, (current.count + 1) * lengths[index] > tokens || current.count >= 128 {
+                batches.append(current)
+                current = []
+            }
+            current.append(index)
+        }
+        if !current.isEmpty { batches.append(current) }
+        return batches
+    }
+
+    private func tokenBatch(_ rows: [EncodedExample]) throws -> TokenBatch {
+        let typed = rows.contains { $0.typeIds != nil }
+        return try TokenBatch(
+            rows.map(\.ids), typeIds: typed ? rows.map { $0.typeIds ?? Array(repeating: 0, count: $0.ids.count) } : nil,
+            padId: base.padId, on: transformer.device)
+    }
+
+    /// Pooled vectors of the model with the adapter, `[rows, width]`, `float32`.
+    public func features(_ rows: [EncodedExample]) throws -> Tensor {
+        try withoutGradients {
+            var pieces: [Tensor] = []
+            var back = [Int](repeating: 0, count: rows.count)
+            var done = 0
+            for indices in Specialist.batches(rows.map(\.ids.count)) {
+                let batch = try tokenBatch(indices.map { rows[$0] })
+                pieces.append(try base.pooled(transformer.states(batch), of: batch).to(.float32))
+                for index in indices {
+                    back[index] = done
+                    done += 1
+                }
+            }
+            return try Tensor.concatenated(pieces).selecting(Tensor(back, on: transformer.device))
+        }
+    }
+
+    /// The probability of every class for every row, `rows x classes` in row-major order.
+    public func probabilities(_ examples: [Example]) throws -> [Float] {
+        guard case .classification(let classes) = adapter.task, !examples.isEmpty else { return [] }
+        if adapter.parameters[ClassificationHead.weight] == nil { return try labelLikelihoods(examples) }
+        let features = try features(examples.map(encoder.encode))
+        return try withoutGradients {
+            let logits = try ClassificationHead.logits(features, adapter.parameters)
+            precondition(logits.size(1) == classes)
+            return try logits.softmax(-1).elements(Float.self)
+        }
+    }
+
+    /// Probabilities from how likely a decoder finds each label's text after the input.
+    private func labelLikelihoods(_ examples: [Example]) throws -> [Float] {
+        var rows: [EncodedExample] = []
+        for example in examples {
+            let prompt = "Input: \(InContextExamples.inputText(example.input))\nLabel:"
+            for label in adapter.labels {
+                var row = example
+                row.input = .prompt(prompt)
+                row.target = .completion(" " + label)
+                rows.append(encoder.encode(row))
+            }
+        }
+        let losses = try targetLosses(rows)
+        var probabilities: [Float] = []
+        for start in stride(from: 0, to: losses.count, by: adapter.labels.count) {
+            // A label that was cut off entirely cannot be scored and gets no probability.
+            let scores = losses[start..<start + adapter.labels.count].map {
+                $0.tokens > 0 ? -$0.loss : -Double.infinity
+            }
+            let most = scores.max() ?? 0
+            let weights = scores.map { most.isFinite ? exponential($0 - most) : 1 }
+            let sum = weights.reduce(0, +)
+            probabilities += weights.map { Float($0 / sum) }
+        }
+        return probabilities
+    }
+
+    /// The summed negative log-likelihood of each row's target tokens, and how many there are.
+    public func targetLosses(_ rows: [EncodedExample]) throws -> [(loss: Double, tokens: Int)] {
+        try withoutGradients {
+            var results = rows.map { _ in (loss: 0.0, tokens: 0) }
+            for indices in Specialist.batches(rows.map(\.ids.count)) {
+                let chosen = indices.map { rows[$0] }
+                let targets = try TargetPositions(
+                    chosen, length: chosen.map(\.ids.count).max() ?? 0, on: transformer.device)
+                guard targets.count > 0 else { continue }
+                let states = try transformer.states(tokenBatch(chosen))
+                let picked = try states.reshaped([-1, states.size(-1)]).selecting(targets.positions)
+                let losses = try transformer.logits(picked).to(.float32).crossEntropyByRow(targets.ids)
+                    .elements(Double.self)
+                for (loss, row) in zip(losses, targets.rows) {
+                    results[indices[row]].loss += loss
+                    results[indices[row]].tokens += 1
+                }
+            }
+            return results
+        }
+    }
+
+    /// What the specialist goes on with after each prompt.
+    ///
+    /// - Parameter options: with `stopIds` empty, the tokenizer's end token stops a row.
+    public func generate(_ examples: [Example], options: GenerationOptions) throws -> [String] {
+        var options = options
+        if options.stopIds.isEmpty, let end = base.tokenizer.eosId { options.stopIds = [end] }
+        let room = base.configuration.maximumLength - transformer.attachments.promptLength - options.maximumNewTokens
+        let prompts = examples.map { example in
+            let ids = encoder.prompt(example)
+            return room > 0 && ids.count > room ? Array(ids.suffix(room)) : ids
+        }
+        var texts = [String](repeating: "", count: examples.count)
+        for indices in Specialist.batches(prompts.map(\.count), tokens: 2048) {
+            let made = try transformer.generate(
+                from: indices.map { prompts[$0] }, padId: base.padId, options: options)
+            for (index, ids) in zip(indices, made) { texts[index] = base.tokenizer.decode(ids) }
+        }
+        return texts
+    }
+}
+
+/// Where, in a right-padded batch, states predict target tokens: logits are formed there and nowhere else.
+public struct TargetPositions {
+    /// Positions of predicting states in the flattened batch, `[targets]`.
+    public let positions: Tensor
+    /// The tokens to be predicted, `[targets]`.
+    public let ids: Tensor
+    /// Which row each target belongs to.
+    public let rows: [Int]
+    /// How many targets there are.
+    public var count: Int { rows.count }
+
+    /// The targets of rows padded to a length.
+    public init(_ examples: [EncodedExample], length: Int, on device: Device) throws {
+        var positions: [Int] = []
+        var ids: [Int] = []
+        var rows: [Int] = []
+        for (row, example) in examples.enumerated() {
+            for place in max(1, example.targetStart)..<max(max(1, example.targetStart), example.ids.count) {
+                positions.append(row * length + place - 1)
+                ids.append(example.ids[place])
+                rows.append(row)
+            }
+        }
+        self.positions = try Tensor(positions, on: device)
+        self.ids = try Tensor(ids, on: device)
+        self.rows = rows
+    }
+}
+
+private func exponential(_ value: Double) -> Double { Glibc.exp(value) }

@@ -1,0 +1,73 @@
+import HoneFormats
+import HoneModels
+import HoneTorch
+
+/// What methods share that train copies of the model's own weights.
+enum WeightMethod {
+    /// `float32` copies of the weights whose names are wanted.
+    static func initialParameters(for model: BaseModel, where wanted: (String) -> Bool) throws -> ParameterSet {
+        var parameters = ParameterSet()
+        for (name, _) in model.configuration.weightShapes where wanted(name) {
+            guard let weight = model.transformer.weights[name] else { continue }
+            parameters.set(name, try weight.to(.float32).cloned())
+        }
+        return parameters
+    }
+
+    static func attachments(_ parameters: ParameterSet) -> Attachments {
+        var attachments = Attachments()
+        for parameter in parameters.all where parameter.group == .adapter {
+            attachments.weights[parameter.name] = parameter.tensor
+        }
+        return attachments
+    }
+
+    static func merged(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor] {
+        try withoutGradients {
+            var merged: [String: Tensor] = [:]
+            for parameter in parameters.all where parameter.group == .adapter {
+                merged[parameter.name] = try parameter.tensor.detached().to(model.dtype)
+            }
+            return merged
+        }
+    }
+
+    static func write(_ parameters: ParameterSet, for model: BaseModel, to folder: AdapterFolderWriter) throws {
+        let names = Dictionary(
+            uniqueKeysWithValues: model.family.weightNames(model.configuration).map { ($0.name, $0) })
+        var tensors: [(name: String, tensor: Tensor)] = []
+        for parameter in parameters.all where parameter.group == .adapter {
+            guard let name = names[parameter.name] else { continue }
+            let tensor = try parameter.tensor.detached()
+            tensors.append((name.source, name.isTransposed ? try tensor.transpose(0, 1).contiguous() : tensor))
+        }
+        try folder.writeTensors(tensors, file: "weights.safetensors")
+    }
+
+    static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws -> ParameterSet {
+        let names = Dictionary(
+            uniqueKeysWithValues: model.family.weightNames(model.configuration).map { ($0.source, $0) })
+        let shapes = Dictionary(uniqueKeysWithValues: model.configuration.weightShapes.map { ($0.name, $0.shape) })
+        var found: [String: Tensor] = [:]
+        for source in folder.tensorNames {
+            guard let name = names[source] else {
+                throw HoneError(
+                    .mismatch, "the base model has no such weight; this adapter is for another base",
+                    file: folder.tensorFile, item: source)
+            }
+            var tensor = try folder.tensor(source)
+            if name.isTransposed, tensor.rank == 2 { tensor = try tensor.transpose(0, 1) }
+            guard tensor.shape == shapes[name.name] else {
+                throw HoneError(
+                    .mismatch, "shape \(tensor.shape) does not fit the base's \(shapes[name.name] ?? [])",
+                    file: folder.tensorFile, item: source)
+            }
+            found[name.name] = try tensor.to(.float32).to(model.transformer.device).contiguous().cloned()
+        }
+        var parameters = ParameterSet()
+        for (name, _) in model.configuration.weightShapes {
+            if let tensor = found[name] { parameters.set(name, tensor) }
+        }
+        return parameters
+    }
+}

@@ -1,0 +1,42 @@
+import HoneTorch
+
+/// Which positions may look at which, in the cheapest form that attention understands.
+enum AttentionMask {
+    /// Every position sees every position.
+    case none
+    /// A position sees itself and what is before it; there are as many keys as queries.
+    case causal
+    /// True where a query may look at a key, broadcast to `[rows, heads, queries, keys]`.
+    case allowed(Tensor)
+
+    /// The mask of a forward pass.
+    ///
+    /// - Parameters:
+    ///   - queries: how many positions are computed now.
+    ///   - past: how many a cache holds.
+    ///   - valid: `[rows, past + queries]`, or `nil` where nothing is padded.
+    ///   - paddedRight: whether padding stands after the tokens, where no real query can see it in a causal model.
+    init(isCausal: Bool, queries: Int, past: Int, valid: Tensor?, paddedRight: Bool, device: Device) throws {
+        guard isCausal else {
+            self = try valid.map { .allowed(try $0.unsqueezed(1).unsqueezed(1)) } ?? .none
+            return
+        }
+        if past == 0, valid == nil || paddedRight {
+            self = queries == 1 ? .none : .causal
+            return
+        }
+        if queries == 1 {
+            self = try valid.map { .allowed(try $0.unsqueezed(1).unsqueezed(1)) } ?? .none
+            return
+        }
+        let all = try Tensor.full([queries, past + queries], 1, on: device).lowerTriangle(diagonal: past).to(.bool)
+        guard let valid else {
+            self = .allowed(all)
+            return
+        }
+        // A padded query would see nothing at all and give not-a-number; it may see itself.
+        let itself = try Tensor.full([queries, past + queries], 1, on: device).lowerTriangle(diagonal: past)
+            .upperTriangle(diagonal: past).to(.bool)
+        self = .allowed(try all.logicalAnd(valid.unsqueezed(1)).logicalOr(itself).unsqueezed(1))
+    }
+}

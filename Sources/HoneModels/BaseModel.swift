@@ -1,0 +1,140 @@
+import Foundation
+import HoneFormats
+import HoneText
+import HoneTorch
+
+/// A pretrained model as it lies on disk in Hugging Face layout: config, weights, tokenizer.
+///
+/// It never changes: what is learned lives in an adapter, and base model plus adapter is the specialist.
+public struct BaseModel {
+    /// How a sequence becomes one vector.
+    public enum Pooling: String, Sendable {
+        /// The mean over the sequence's tokens.
+        case mean
+        /// The first token's state.
+        case first
+        /// The last token's state, for models in which a position sees only what is before it.
+        case last
+    }
+
+    /// The folder that it was read from.
+    public let folder: String
+    /// The family that it belongs to.
+    public let family: any ModelFamily.Type
+    /// The transformer with its weights.
+    public let transformer: Transformer
+    /// The tokenizer.
+    public let tokenizer: Tokenizer
+    /// How the model's own folder says that sequences become vectors.
+    public let pooling: Pooling
+    /// SHA-256 over the weight files: adapters remember which base they belong to.
+    public let fingerprint: String
+
+    /// The transformer's configuration.
+    public var configuration: TransformerConfiguration { transformer.configuration }
+
+    /// The number that pads rows; attention never looks at it.
+    public var padId: Int { tokenizer.padId ?? 0 }
+
+    /// The longest sequence in tokens, counting special ones.
+    public var maximumLength: Int { configuration.maximumLength }
+
+    /// Reads a model folder. Weights of the wanted type stay mapped from the file until they are used.
+    ///
+    /// - Parameters:
+    ///   - folder: holds `config.json`, safetensors and `tokenizer.json`.
+    ///   - dtype: what the base computes in.
+    /// - Throws: `HoneError` that names the file and the field or tensor that is missing, unused or misshapen.
+    public init(folder: String, dtype: DType = .float32, on device: Device = .cpu) throws {
+        let configFile = folder + "/config.json"
+        guard FileManager.default.fileExists(atPath: configFile) else {
+            throw HoneError(
+                .fileSystem, "there is no config.json; a model is a folder in Hugging Face layout", file: folder)
+        }
+        let json = try JSON.read(file: configFile)
+        guard let modelType = json["model_type"]?.string else {
+            throw HoneError(.badFile, "the field is missing", file: configFile, item: "model_type")
+        }
+        do {
+            family = try ModelFamilies.family(modelType)
+            let configuration = try family.configuration(ConfigReader(json, file: configFile))
+            let weights = try WeightLoader.load(
+                folder: folder, family: family, configuration: configuration, dtype: dtype, device: device)
+            transformer = try Transformer(configuration, weights: weights)
+        } catch let error as HoneError {
+            throw error.inFile(configFile)
+        }
+        tokenizer = try Tokenizer(folder: folder)
+        guard tokenizer.vocabularySize <= transformer.configuration.vocabularySize else {
+            throw HoneError(
+                .mismatch,
+                "the tokenizer has \(tokenizer.vocabularySize) tokens, the model \(transformer.configuration.vocabularySize)",
+                file: folder)
+        }
+        pooling = try BaseModel.pooling(folder: folder, isCausal: transformer.configuration.isCausal)
+        fingerprint = try WeightLoader.fingerprint(folder: folder)
+        self.folder = folder
+    }
+
+    /// A model made from parts, for tests and tools.
+    public init(
+        folder: String, family: any ModelFamily.Type, transformer: Transformer, tokenizer: Tokenizer, pooling: Pooling,
+        fingerprint: String
+    ) {
+        self.folder = folder
+        self.family = family
+        self.transformer = transformer
+        self.tokenizer = tokenizer
+        self.pooling = pooling
+        self.fingerprint = fingerprint
+    }
+
+    private static func pooling(folder: String, isCausal: Bool) throws -> Pooling {
+        if isCausal { return .last }
+        let file = folder + "/1_Pooling/config.json"
+        guard FileManager.default.fileExists(atPath: file) else { return .mean }
+        let json = try JSON.read(file: file)
+        if json["pooling_mode_cls_token"]?.bool == true { return .first }
+        if json["pooling_mode_mean_tokens"]?.bool == true { return .mean }
+        throw HoneError(
+            .unsupported, "only the mean and the first token are supported", file: file, item: "pooling_mode")
+    }
+
+    /// One vector a row from states `[rows, length, width]`: `[rows, width]`.
+    public func pooled(_ states: Tensor, of batch: TokenBatch) throws -> Tensor {
+        switch pooling {
+        case .first:
+            return try states.at(0, dimension: 1)
+        case .mean:
+            guard let valid = batch.valid else { return try states.mean([1]) }
+            let weights = try valid.to(states.device).to(states.dtype).unsqueezed(-1)
+            let lengths = try Tensor(batch.lengths.map { Float($0) }, shape: [batch.rowCount, 1], on: states.device)
+            return try (states * weights).sum([1]) / lengths.to(states.dtype)
+        case .last:
+            if batch.side == .left || batch.valid == nil { return try states.at(-1, dimension: 1) }
+            let last = try Tensor(batch.lengths.map { $0 - 1 }, on: states.device)
+            return try states.indexed([Tensor.range(0, batch.rowCount, on: states.device), last])
+        }
+    }
+
+    /// Embeddings of texts, `[texts, width]`, pooled as the model's folder says and scaled to length one.
+    ///
+    /// Texts are sorted by length for the work and come back in their order.
+    public func sentenceEmbeddings(_ texts: [String], batchSize: Int = 64, maximumLength: Int = 256) throws -> Tensor {
+        let limit = min(maximumLength, configuration.maximumLength)
+        let rows = texts.map { tokenizer.encoding($0, maximumLength: limit).ids }
+        let order = rows.indices.sorted { (rows[$0].count, $0) < (rows[$1].count, $1) }
+        return try withoutGradients {
+            var pieces: [Tensor] = []
+            for start in stride(from: 0, to: order.count, by: batchSize) {
+                let batch = try TokenBatch(
+                    order[start..<min(start + batchSize, order.count)].map { rows[$0] }, padId: padId)
+                let vectors = try pooled(transformer.states(batch), of: batch)
+                pieces.append(try vectors / vectors.norm([1], keepDimensions: true).clamped(min: 1e-12))
+            }
+            var back = [Int](repeating: 0, count: order.count)
+            for (place, index) in order.enumerated() { back[index] = place }
+            return try Tensor.concatenated(pieces).selecting(Tensor(back))
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import HoneFormats
+
+/// Reads the fields of a model's `config.json`; every refusal names the field.
+public struct ConfigReader: Sendable {
+    let json: JSON
+    let file: String
+
+    /// A reader of a config that has been parsed.
+    public init(_ json: JSON, file: String) {
+        self.json = json
+        self.file = file
+    }
+
+    func refused(_ field: String, _ sentence: String, _ code: HoneError.Code = .badFile) -> HoneError {
+        HoneError(code, sentence, file: file, item: field)
+    }
+
+    /// A size: a whole number from 1 to a bound that keeps products from overflowing.
+    func size(_ field: String, default value: Int? = nil, upTo bound: Int = 1 << 24) throws -> Int {
+        guard let found = json[field], !found.isNull else {
+            guard let value else { throw refused(field, "the field is missing") }
+            return value
+        }
+        guard let number = found.integer, (1...bound).contains(number) else {
+            throw refused(field, "must be a whole number from 1 to \(bound)")
+        }
+        return number
+    }
+
+    /// A positive real number.
+    func number(_ field: String, default value: Double) throws -> Double {
+        guard let found = json[field], !found.isNull else { return value }
+        guard let number = found.number, number > 0, number.isFinite else {
+            throw refused(field, "must be a number above 0")
+        }
+        return number
+    }
+
+    /// A truth value.
+    func flag(_ field: String, default value: Bool) throws -> Bool {
+        guard let found = json[field], !found.isNull else { return value }
+        guard let flag = found.bool else { throw refused(field, "must be true or false") }
+        return flag
+    }
+
+    /// An activation by its Hugging Face name.
+    func activation(_ field: String, default name: String) throws -> TransformerConfiguration.Activation {
+        let name = json[field]?.string ?? name
+        switch name {
+        case "gelu": return .gelu
+        case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": return .geluTanh
+        case "silu", "swish": return .silu
+        case "relu": return .relu
+        default: throw refused(field, "the activation `\(name)` is not supported", .unsupported)
+        }
+    }
+
+    /// Refuses fields that change the computation in a way that this family does not do.
+    func require(_ field: String, toBe accepted: [JSON]) throws {
+        guard let found = json[field], !found.isNull, !accepted.contains(found) else { return }
+        throw refused(field, "the value \(found.text()) is not supported", .unsupported)
+    }
+
+    /// Refuses models whose weights are quantised.
+    func refuseQuantisation() throws {
+        guard let found = json["quantization_config"], !found.isNull else { return }
+        throw refused(
+            "quantization_config", "quantised weights are not supported; use the original model", .unsupported)
+    }
+
+    /// Checks that heads divide what they share.
+    func checkHeads(_ configuration: TransformerConfiguration) throws {
+        guard configuration.headCount % configuration.keyValueHeadCount == 0 else {
+            throw refused(
+                "num_key_value_heads",
+                "\(configuration.headCount) heads cannot share \(configuration.keyValueHeadCount) key and value heads")
+        }
+        guard configuration.headWidth > 0 else {
+            throw refused("num_attention_heads", "more heads than the width of \(configuration.width)")
+        }
+    }
+}

@@ -1,0 +1,65 @@
+import HoneFormats
+
+/// GPT-2 (Radford et al. 2019). Its linear maps lie transposed in the file; query, key and value are one map.
+public enum GPT2: ModelFamily {
+    /// `gpt2`
+    public static let modelTypes = ["gpt2"]
+    /// `transformer.`
+    public static let prefix = "transformer."
+    /// Adapters are made for the language model, whose modules carry the prefix.
+    public static let prefixesAdapters = true
+
+    /// Reads a GPT-2 config.
+    public static func configuration(_ config: ConfigReader) throws -> TransformerConfiguration {
+        try config.refuseQuantisation()
+        try config.require("scale_attn_by_inverse_layer_idx", toBe: [false])
+        try config.require("scale_attn_weights", toBe: [true])
+        try config.require("add_cross_attention", toBe: [false])
+        let width = try config.size("n_embd")
+        var made = TransformerConfiguration(
+            vocabularySize: try config.size("vocab_size"), width: width,
+            layerCount: try config.size("n_layer", upTo: 1024), headCount: try config.size("n_head", upTo: 4096),
+            innerWidth: try config.size("n_inner", default: 4 * width),
+            maximumLength: try config.size("n_positions", default: 1024))
+        guard made.width % made.headCount == 0 else {
+            throw config.refused("n_head", "\(made.headCount) heads do not divide the width \(made.width)")
+        }
+        made.normEpsilon = try config.number("layer_norm_epsilon", default: 1e-5)
+        made.activation = try config.activation("activation_function", default: "gelu_new")
+        made.isCausal = true
+        made.fusesAttentionInput = true
+        made.hasLanguageHead = true
+        made.tiesHead = try config.flag("tie_word_embeddings", default: true)
+        return made
+    }
+
+    /// The names of GPT-2's weights.
+    public static func weightNames(_ configuration: TransformerConfiguration) -> [WeightName] {
+        var names = [
+            WeightName(name: "embeddings.tokens.weight", source: "wte.weight"),
+            WeightName(name: "embeddings.positions.weight", source: "wpe.weight"),
+        ]
+        func add(_ name: String, _ source: String, transposed: Bool = false) {
+            names.append(WeightName(name: name + ".weight", source: source + ".weight", isTransposed: transposed))
+            names.append(WeightName(name: name + ".bias", source: source + ".bias"))
+        }
+        for layer in 0..<configuration.layerCount {
+            let (own, other) = ("layers.\(layer).", "h.\(layer).")
+            add(own + "attention.norm", other + "ln_1")
+            add(own + "attention.input", other + "attn.c_attn", transposed: true)
+            add(own + "attention.output", other + "attn.c_proj", transposed: true)
+            add(own + "mlp.norm", other + "ln_2")
+            add(own + "mlp.up", other + "mlp.c_fc", transposed: true)
+            add(own + "mlp.down", other + "mlp.c_proj", transposed: true)
+        }
+        add("norm", "ln_f")
+        if !configuration.tiesHead { names.append(WeightName(name: "head.weight", source: "lm_head.weight")) }
+        return names
+    }
+
+    /// The buffers of the causal mask, and the head where it is the token embedding.
+    public static func ignores(_ source: String) -> Bool {
+        source.hasSuffix(".attn.bias") || source.hasSuffix(".attn.masked_bias") || source == "lm_head.weight"
+            || source == "score.weight"
+    }
+}

@@ -1,0 +1,61 @@
+import HoneFormats
+
+/// How one weight is called, and lies, in a Hugging Face model.
+public struct WeightName: Hashable, Sendable {
+    /// Hone's name, such as `layers.0.attention.query.weight`.
+    public var name: String
+    /// Hugging Face's name without the prefix of a task model, such as `encoder.layer.0.attention.self.query.weight`.
+    public var source: String
+    /// Whether the file holds `[inputs, outputs]`.
+    public var isTransposed = false
+}
+
+/// A family of models: how its Hugging Face config and weight names map onto the one transformer.
+///
+/// Adding a family is one file with one conforming type, its fixture, and one entry in `ModelFamilies.all`.
+public protocol ModelFamily: Sendable {
+    /// The values of `model_type` that the family reads.
+    static var modelTypes: [String] { get }
+    /// What stands before the weight names of task models (`bert.`); it is taken off where it is there.
+    static var prefix: String { get }
+    /// Whether PEFT's names of modules carry the prefix, as they do where the task model is the model itself.
+    static var prefixesAdapters: Bool { get }
+    /// Reads a config.
+    ///
+    /// - Throws: `HoneError` that names a field which is missing, out of bounds or asks for something not supported.
+    static func configuration(_ config: ConfigReader) throws -> TransformerConfiguration
+    /// The names of all weights of a configuration.
+    static func weightNames(_ configuration: TransformerConfiguration) -> [WeightName]
+    /// Whether a weight of the file is rightly left unused: buffers, poolers, heads of other tasks.
+    static func ignores(_ source: String) -> Bool
+}
+
+/// The families that Hone reads.
+public enum ModelFamilies {
+    /// Every family; a new one is added here.
+    public static let all: [any ModelFamily.Type] = [BERT.self, GPT2.self, Llama.self]
+
+    /// The family of a `model_type`.
+    ///
+    /// - Throws: `HoneError` with code `.unsupported` that lists what is supported.
+    public static func family(_ modelType: String) throws -> any ModelFamily.Type {
+        guard let family = all.first(where: { $0.modelTypes.contains(modelType) }) else {
+            let known = all.flatMap { $0.modelTypes }.joined(separator: ", ")
+            throw HoneError(.unsupported, "`\(modelType)` is not supported; supported are \(known)", item: "model_type")
+        }
+        return family
+    }
+}
+
+extension ModelFamily {
+    /// The site of a PEFT module name, or `nil` for a module that is no linear map of the transformer.
+    public static func modules(_ configuration: TransformerConfiguration) -> [(site: String, module: String)] {
+        let linear = Set(configuration.linearSites.map(\.path))
+        return weightNames(configuration).compactMap { weight in
+            guard weight.name.hasSuffix(".weight"), weight.source.hasSuffix(".weight") else { return nil }
+            let site = String(weight.name.dropLast(7))
+            guard linear.contains(site) else { return nil }
+            return (site, (prefixesAdapters ? prefix : "") + String(weight.source.dropLast(7)))
+        }
+    }
+}

@@ -1,0 +1,66 @@
+import HoneFormats
+import HoneTorch
+
+/// Rows of token numbers, padded to one length.
+public struct TokenBatch {
+    /// Where the padding stands.
+    public enum Side: Sendable {
+        /// After the row's tokens: training and scoring.
+        case right
+        /// Before them, so that generation goes on at the end of every row.
+        case left
+    }
+
+    /// `[rows, length]`, `int64`.
+    public let ids: Tensor
+    /// `[rows, length]`, `int64`; absent where all are of type 0.
+    public let typeIds: Tensor?
+    /// How many tokens each row has.
+    public let lengths: [Int]
+    /// Where the padding stands.
+    public let side: Side
+    /// `[rows, length]`, `bool`, true for tokens; absent where nothing is padded.
+    public let valid: Tensor?
+
+    /// The length of the longest row.
+    public var length: Int { ids.size(1) }
+    /// How many rows there are.
+    public var rowCount: Int { lengths.count }
+    /// How many tokens there are, without padding.
+    public var tokenCount: Int { lengths.reduce(0, +) }
+
+    /// Pads rows to their longest.
+    ///
+    /// - Parameters:
+    ///   - rows: token numbers; a row may not be empty.
+    ///   - typeIds: token types, as long as the rows.
+    ///   - padId: what fills the padding; attention never looks at it.
+    public init(
+        _ rows: [[Int]], typeIds: [[Int]]? = nil, padId: Int = 0, side: Side = .right, on device: Device = .cpu
+    ) throws {
+        let length = rows.map(\.count).max() ?? 0
+        guard length > 0, rows.allSatisfy({ !$0.isEmpty }) else {
+            throw HoneError(.badData, "a row has no tokens")
+        }
+        func padded(_ rows: [[Int]], with filler: Int) throws -> Tensor {
+            var flat: [Int] = []
+            flat.reserveCapacity(rows.count * length)
+            for row in rows {
+                let padding = repeatElement(filler, count: length - row.count)
+                if side == .left { flat += padding }
+                flat += row
+                if side == .right { flat += padding }
+            }
+            return try Tensor(flat, shape: [rows.count, length], on: device)
+        }
+        self.side = side
+        lengths = rows.map(\.count)
+        ids = try padded(rows, with: padId)
+        self.typeIds = try typeIds.map { try padded($0, with: 0) }
+        if lengths.allSatisfy({ $0 == length }) {
+            valid = nil
+        } else {
+            valid = try padded(rows.map { $0.map { _ in 1 } }, with: 0).to(.bool)
+        }
+    }
+}

@@ -1,0 +1,171 @@
+import HoneFormats
+import HoneTorch
+
+/// The one transformer: every model family is a configuration of it.
+///
+/// A value: weights are never written to, and attaching something gives another transformer that shares them. So a base
+/// model stays what it was, whatever is trained on top, and taking an adapter off is using the base again.
+///
+///     let adapted = try base.attaching(attachments)
+///     let states = try adapted.states(batch)          // [rows, length, width]
+///     let logits = try adapted.logits(states)         // [rows, length, vocabularySize]
+public struct Transformer {
+    /// The switches.
+    public let configuration: TransformerConfiguration
+    /// The base weights by Hone's names.
+    public let weights: [String: Tensor]
+    /// What is attached.
+    public let attachments: Attachments
+    let embeddingNorm: NormMap?
+    let layers: [TransformerLayer]
+    let lastNorm: NormMap?
+
+    /// A transformer of a configuration over weights in Hone's names.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` that names the first weight that is missing or has another shape.
+    public init(_ configuration: TransformerConfiguration, weights: [String: Tensor]) throws {
+        for (name, shape) in configuration.weightShapes {
+            guard let tensor = weights[name] else { throw HoneError(.mismatch, "the weight is missing", item: name) }
+            guard tensor.shape == shape else {
+                throw HoneError(.mismatch, "has shape \(tensor.shape), the model needs \(shape)", item: name)
+            }
+        }
+        try self.init(configuration: configuration, weights: weights, attachments: Attachments())
+    }
+
+    /// The same transformer with attachments in place of those that it has.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` for a site or weight that this model does not have.
+    public func attaching(_ attachments: Attachments) throws -> Transformer {
+        try attachments.check(against: configuration)
+        return try Transformer(configuration: configuration, weights: weights, attachments: attachments)
+    }
+
+    private init(configuration: TransformerConfiguration, weights: [String: Tensor], attachments: Attachments) throws {
+        self.configuration = configuration
+        self.weights = weights
+        self.attachments = attachments
+        let resolver = WeightResolver(configuration: configuration, weights: weights, attachments: attachments)
+        embeddingNorm = configuration.normalisesEmbeddings ? try resolver.norm("embeddings.norm") : nil
+        layers = try (0..<configuration.layerCount).map { try TransformerLayer(index: $0, resolver) }
+        lastNorm = configuration.normPlace == .before ? try resolver.norm("norm") : nil
+    }
+
+    /// The type that activations are computed in: that of the base weights.
+    public var dtype: DType { weights["embeddings.tokens.weight"]?.dtype ?? .float32 }
+
+    /// Where the weights are.
+    public var device: Device { weights["embeddings.tokens.weight"]?.device ?? .cpu }
+
+    /// The same transformer with its base weights in another type or place.
+    public func converted(to dtype: DType? = nil, on device: Device? = nil) throws -> Transformer {
+        let converted = try weights.mapValues { try $0.to(dtype ?? $0.dtype).to(device ?? $0.device) }
+        return try Transformer(configuration: configuration, weights: converted, attachments: attachments)
+    }
+
+    private func weight(_ name: String) throws -> Tensor {
+        try WeightResolver(configuration: configuration, weights: weights, attachments: attachments).tensor(name)
+    }
+
+    /// The states after the last layer, `[rows, length, width]`; what attached prompts add in front is cut off again.
+    ///
+    /// - Parameters:
+    ///   - batch: the tokens; with a cache, only the new ones.
+    ///   - cache: holds what came before and takes what is computed now.
+    public func states(_ batch: TokenBatch, cache: KeyValueCache? = nil) throws -> Tensor {
+        let past = cache?.length ?? 0
+        var prompts = past == 0 ? attachments.prompts : []
+        prompts = try prompts.map { try $0.to(dtype).to(device) }
+        let promptLength = prompts.reduce(0) { $0 + $1.size(0) }
+        let queries = promptLength + batch.length
+        guard past + queries <= configuration.maximumLength || configuration.positions != .learned else {
+            throw HoneError(
+                .badData,
+                "\(past + queries) tokens are more than the model's \(configuration.maximumLength) positions; "
+                    + "lower the maximum length")
+        }
+        var valid = try batch.valid?.to(device)
+        if promptLength > 0, let given = valid {
+            let seen = try Tensor.full([batch.rowCount, promptLength], 1, on: device).to(.bool)
+            valid = try Tensor.concatenated([seen, given], dimension: 1)
+        }
+        let positions = try positions(past: past, queries: queries, valid: valid, batch: batch, cache: cache)
+        var state = try embed(batch, prompts: prompts, positions: positions)
+        let allValid = try wholeValid(valid, queries: queries, batch: batch, cache: cache)
+        let mask = try AttentionMask(
+            isCausal: configuration.isCausal, queries: queries, past: past, valid: allValid,
+            paddedRight: batch.side == .right, device: device)
+        var rotary: Rotary?
+        if case .rotary(let base) = configuration.positions {
+            rotary = try Rotary(positions: positions, base: base, width: configuration.headWidth, dtype: state.dtype)
+        }
+        for layer in layers { state = try layer(state, mask: mask, rotary: rotary, cache: cache) }
+        try cache?.advance(by: queries, valid: valid)
+        if let lastNorm { state = try lastNorm(state) }
+        state = try attachments.passing("states", state)
+        return promptLength > 0 ? try state.narrowed(1, from: promptLength, length: batch.length) : state
+    }
+
+    /// Scores of every token of the vocabulary after states `[..., width]`: `[..., vocabularySize]`.
+    public func logits(_ states: Tensor) throws -> Tensor {
+        guard configuration.hasLanguageHead else {
+            throw HoneError(.mismatch, "this model has no language-model head")
+        }
+        return try states.linear(weight(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight"))
+    }
+
+    /// `[length]`, or `[rows, length]` where padding before the tokens shifts them.
+    private func positions(past: Int, queries: Int, valid: Tensor?, batch: TokenBatch, cache: KeyValueCache?) throws
+        -> Tensor
+    {
+        guard batch.side == .left, let whole = try wholeValid(valid, queries: queries, batch: batch, cache: cache)
+        else {
+            return try Tensor.range(past, past + queries, on: device)
+        }
+        let counted = try (whole.to(.int64).cumulativeSum(1) - 1).clamped(min: 0)
+        return try counted.narrowed(1, from: past, length: queries).to(.int64)
+    }
+
+    private func wholeValid(_ valid: Tensor?, queries: Int, batch: TokenBatch, cache: KeyValueCache?) throws -> Tensor?
+    {
+        guard let cache, cache.length > 0, valid != nil || cache.valid != nil else { return valid }
+        let ones = { (length: Int) in try Tensor.full([batch.rowCount, length], 1, on: device).to(.bool) }
+        return try Tensor.concatenated([cache.valid ?? ones(cache.length), valid ?? ones(queries)], dimension: 1)
+    }
+
+    private func embed(_ batch: TokenBatch, prompts: [Tensor], positions: Tensor) throws -> Tensor {
+        let table = try weight("embeddings.tokens.weight")
+        var state = try table.embedding(batch.ids.to(device))
+        if !prompts.isEmpty {
+            let front = try Tensor.concatenated(prompts).unsqueezed(0)
+            let repeated = try front.expanded([batch.rowCount, front.size(1), front.size(2)])
+            state = try Tensor.concatenated([repeated, state], dimension: 1)
+        }
+        if configuration.positions == .learned {
+            state = try state + weight("embeddings.positions.weight").embedding(positions)
+        }
+        if configuration.tokenTypeCount > 0 {
+            let types = try weight("embeddings.types.weight")
+            if let given = batch.typeIds {
+                var ids = try given.to(device)
+                if !prompts.isEmpty {
+                    let front = try Tensor.zeros([batch.rowCount, state.size(1) - ids.size(1)], .int64, on: device)
+                    ids = try Tensor.concatenated([front, ids], dimension: 1)
+                }
+                state = try state + types.embedding(ids)
+            } else {
+                state = try state + types.at(0)
+            }
+        }
+        if let embeddingNorm { state = try embeddingNorm(state) }
+        return try attachments.passing("embeddings", state)
+    }
+}
+
+extension Attachments {
+    /// A state on its way through a site.
+    func passing(_ path: @autoclosure () -> String, _ state: Tensor) throws -> Tensor {
+        if states.isEmpty { return state }
+        return try (states[path()] ?? []).reduce(state) { try $1.state($0) }
+    }
+}

@@ -1,0 +1,166 @@
+import HoneTorch
+
+/// What one transformer is made of: the switches in which the model families differ.
+///
+/// A family reads a Hugging Face `config.json` into one of these; everything else in Hone looks only at this. Weights go
+/// by Hone's own names, which are also the paths of sites:
+///
+/// | name | shape |
+/// |---|---|
+/// | `embeddings.tokens.weight` | `[vocabularySize, width]` |
+/// | `embeddings.positions.weight` | `[maximumLength, width]`, learned positions only |
+/// | `embeddings.types.weight` | `[tokenTypeCount, width]` |
+/// | `embeddings.norm.weight`, `.bias` | `[width]` |
+/// | `layers.N.attention.query.weight`, `.bias` | `[headCount · headWidth, width]`; also `key`, `value` |
+/// | `layers.N.attention.input.weight`, `.bias` | query, key and value in one, where they are fused |
+/// | `layers.N.attention.output.weight`, `.bias` | `[width, headCount · headWidth]` |
+/// | `layers.N.attention.norm.weight`, `.bias` | `[width]` |
+/// | `layers.N.mlp.up.weight`, `.bias` | `[innerWidth, width]`; also `gate` |
+/// | `layers.N.mlp.down.weight`, `.bias` | `[width, innerWidth]` |
+/// | `layers.N.mlp.norm.weight`, `.bias` | `[width]` |
+/// | `norm.weight`, `.bias` | `[width]`, where norms come before the sublayers |
+/// | `head.weight` | `[vocabularySize, width]`, where it is not the token embedding |
+public struct TransformerConfiguration: Hashable, Sendable {
+    /// How activations are normalised.
+    public enum Norm: Hashable, Sendable {
+        /// Layer normalisation with weight and bias.
+        case layer
+        /// Root-mean-square normalisation with a weight.
+        case rootMeanSquare
+    }
+
+    /// Where a sublayer's norm stands.
+    public enum NormPlace: Hashable, Sendable {
+        /// On the sublayer's input (GPT-2, Llama); there is a last norm after all layers.
+        case before
+        /// On the sum of the sublayer's output and its input (BERT).
+        case after
+    }
+
+    /// How a token knows its place.
+    public enum Positions: Hashable, Sendable {
+        /// A learned vector a position, added to the token's.
+        case learned
+        /// Queries and keys turned by an angle that grows with the position (Su et al. 2021), in two halves.
+        case rotary(base: Double)
+    }
+
+    /// The function inside the feed-forward sublayer.
+    public enum Activation: Hashable, Sendable {
+        /// Gaussian error linear unit, exact.
+        case gelu
+        /// Gaussian error linear unit by its tanh approximation.
+        case geluTanh
+        /// `x · sigmoid(x)`
+        case silu
+        /// `max(x, 0)`
+        case relu
+    }
+
+    /// How many tokens there are.
+    public var vocabularySize: Int
+    /// The length of a token's vector between layers.
+    public var width: Int
+    /// How many layers there are.
+    public var layerCount: Int
+    /// How many attention heads a layer has.
+    public var headCount: Int
+    /// How many key and value heads a layer has; each serves `headCount / keyValueHeadCount` query heads.
+    public var keyValueHeadCount: Int
+    /// The length of a head's vectors.
+    public var headWidth: Int
+    /// The width inside the feed-forward sublayer.
+    public var innerWidth: Int
+    /// The longest sequence the positions reach.
+    public var maximumLength: Int
+    /// How many token types there are; 0 for none.
+    public var tokenTypeCount = 0
+    /// Kind of norm.
+    public var norm: Norm = .layer
+    /// Place of the norms.
+    public var normPlace: NormPlace = .before
+    /// What a norm adds to the variance.
+    public var normEpsilon: Double = 1e-5
+    /// Whether the sum of the embeddings is normalised.
+    public var normalisesEmbeddings = false
+    /// Kind of positions.
+    public var positions: Positions = .learned
+    /// The function inside the feed-forward sublayer.
+    public var activation: Activation = .gelu
+    /// Whether the feed-forward sublayer multiplies by a gate: `down(activation(gate(x)) · up(x))`.
+    public var isGated = false
+    /// Whether a position sees only itself and what is before it.
+    public var isCausal = false
+    /// Whether query, key and value are one linear map.
+    public var fusesAttentionInput = false
+    /// Whether query, key and value have biases.
+    public var attentionInputBias = true
+    /// Whether the attention's output has a bias.
+    public var attentionOutputBias = true
+    /// Whether the feed-forward maps have biases.
+    public var feedForwardBias = true
+    /// Whether there is a language-model head.
+    public var hasLanguageHead = false
+    /// Whether the head is the token embedding.
+    public var tiesHead = true
+
+    /// A configuration of the given sizes; the switches are set afterwards.
+    public init(
+        vocabularySize: Int, width: Int, layerCount: Int, headCount: Int, keyValueHeadCount: Int? = nil,
+        headWidth: Int? = nil, innerWidth: Int, maximumLength: Int
+    ) {
+        self.vocabularySize = vocabularySize
+        self.width = width
+        self.layerCount = layerCount
+        self.headCount = headCount
+        self.keyValueHeadCount = keyValueHeadCount ?? headCount
+        self.headWidth = headWidth ?? (headCount > 0 ? width / headCount : 0)
+        self.innerWidth = innerWidth
+        self.maximumLength = maximumLength
+    }
+
+    /// The linear maps of one layer: name within the layer, outputs, inputs, whether it has a bias.
+    public var linearMaps: [(name: String, outputs: Int, inputs: Int, hasBias: Bool)] {
+        let queries = headCount * headWidth
+        let keys = keyValueHeadCount * headWidth
+        var maps: [(name: String, outputs: Int, inputs: Int, hasBias: Bool)] = []
+        if fusesAttentionInput {
+            maps.append(("attention.input", queries + 2 * keys, width, attentionInputBias))
+        } else {
+            maps.append(("attention.query", queries, width, attentionInputBias))
+            maps.append(("attention.key", keys, width, attentionInputBias))
+            maps.append(("attention.value", keys, width, attentionInputBias))
+        }
+        maps.append(("attention.output", width, queries, attentionOutputBias))
+        if isGated { maps.append(("mlp.gate", innerWidth, width, feedForwardBias)) }
+        maps.append(("mlp.up", innerWidth, width, feedForwardBias))
+        maps.append(("mlp.down", width, innerWidth, feedForwardBias))
+        return maps
+    }
+
+    /// Every weight that a model of this configuration has, with its shape, in the order of the forward pass.
+    public var weightShapes: [(name: String, shape: [Int])] {
+        var all: [(name: String, shape: [Int])] = [("embeddings.tokens.weight", [vocabularySize, width])]
+        func addNorm(_ name: String) {
+            all.append((name + ".weight", [width]))
+            if norm == .layer { all.append((name + ".bias", [width])) }
+        }
+        if positions == .learned { all.append(("embeddings.positions.weight", [maximumLength, width])) }
+        if tokenTypeCount > 0 { all.append(("embeddings.types.weight", [tokenTypeCount, width])) }
+        if normalisesEmbeddings { addNorm("embeddings.norm") }
+        for layer in 0..<layerCount {
+            for map in linearMaps {
+                all.append(("layers.\(layer).\(map.name).weight", [map.outputs, map.inputs]))
+                if map.hasBias { all.append(("layers.\(layer).\(map.name).bias", [map.outputs])) }
+            }
+            addNorm("layers.\(layer).attention.norm")
+            addNorm("layers.\(layer).mlp.norm")
+        }
+        if normPlace == .before { addNorm("norm") }
+        if hasLanguageHead && !tiesHead { all.append(("head.weight", [vocabularySize, width])) }
+        return all
+    }
+
+    /// How many numbers the weights hold.
+    public var parameterCount: Int { weightShapes.reduce(0) { $0 + $1.shape.reduce(1, *) } }
+}

@@ -1,0 +1,244 @@
+import HoneFormats
+
+/// A token that is found in the text before anything else is done with it: `[MASK]`, `<|end|>`.
+struct AddedToken: Sendable {
+    /// The text of the token.
+    var content: [UInt8]
+    /// The text that is matched and decoded: normalised where `isNormalized`.
+    var matched: [UInt8]
+    var id: Int
+    /// Only where no word character stands beside it.
+    var isSingleWord: Bool
+    /// White space before it belongs to it.
+    var stripsLeft: Bool
+    /// White space behind it belongs to it.
+    var stripsRight: Bool
+    /// Looked for in the normalised text.
+    var isNormalized: Bool
+    /// Left out when decoding, unless asked for.
+    var isSpecial: Bool
+}
+
+/// The added tokens of a tokenizer, and how they are found.
+struct AddedTokens: Sendable {
+    /// A stretch of text between added tokens, or one of them.
+    struct Segment {
+        var range: TextMatch
+        /// The id of the added token; `nil` for plain text.
+        var id: Int?
+    }
+
+    private let tokens: [AddedToken]
+    private let indexOfId: [Int: Int]
+    private let indexOfContent: TokenTable
+    private let plain: ByteTrie
+    private let normalized: ByteTrie
+    /// How many of the tokens are not tokens of the model.
+    let additionalCount: Int
+    /// The largest id, or -1.
+    let largestId: Int
+
+    /// Reads the part `added_tokens` of a tokenizer file.
+    ///
+    /// A token that the model has too keeps the model's id, as in the reference, whatever the file says.
+    init(_ file: TokenizerFile, vocabulary: Vocabulary, normalizer: Normalizer?) throws(HoneError) {
+        var tokens: [AddedToken] = []
+        var indexOfId: [Int: Int] = [:]
+        var indexOfContent = TokenTable("added_tokens")
+        var additional = 0
+        let place = "added_tokens"
+        let list = try file.part(place) ?? .array([])
+        guard let elements = list.array else {
+            throw HoneError(.badFile, "should be an array, found \(list.kind)", file: file.path, item: place)
+        }
+        for (number, element) in elements.enumerated() {
+            let component = Component(element, file: file.path, place: "\(place)[\(number)]")
+            guard var token = try Self.read(component, vocabulary: vocabulary, normalizer: normalizer) else { continue }
+            let known = indexOfContent.id(token.content)
+            if known >= 0 {
+                // The same text again: its last description holds.
+                token.id = tokens[Int(known)].id
+                tokens[Int(known)] = token
+                continue
+            }
+            if let other = indexOfId[token.id] {
+                throw component.problem("has the id \(token.id), and so has added_tokens[\(other)]")
+            }
+            if vocabulary.table.id(token.content) < 0 { additional += 1 }
+            indexOfId[token.id] = tokens.count
+            _ = try indexOfContent.insert(token.content, 0, token.content.count, id: Int32(tokens.count))
+            tokens.append(token)
+        }
+        plain = try ByteTrie(tokens.map { $0.isNormalized ? [] : $0.matched })
+        normalized = try ByteTrie(tokens.map { $0.isNormalized ? $0.matched : [] })
+        self.tokens = tokens
+        self.indexOfId = indexOfId
+        self.indexOfContent = indexOfContent
+        additionalCount = additional
+        largestId = indexOfId.keys.max() ?? -1
+    }
+
+    private static func read(
+        _ component: Component, vocabulary: Vocabulary, normalizer: Normalizer?
+    ) throws(HoneError) -> AddedToken? {
+        let content = Array(try component.string("content").utf8)
+        let declared = try component.count("id")
+        if content.isEmpty { return nil }
+        let own = vocabulary.table.id(content)
+        if own < 0, vocabulary.token(id: declared) != nil {
+            throw component.problem("has the id \(declared), which belongs to another token of the model")
+        }
+        let isSpecial = try component.bool("special", default: false)
+        var token = AddedToken(
+            content: content, matched: content, id: own >= 0 ? Int(own) : declared,
+            isSingleWord: try component.bool("single_word", default: false),
+            stripsLeft: try component.bool("lstrip", default: false),
+            stripsRight: try component.bool("rstrip", default: false),
+            isNormalized: try component.bool("normalized", default: !isSpecial), isSpecial: isSpecial)
+        if token.isNormalized, let normalizer {
+            var isAtStart = true
+            normalizer.apply(to: &token.matched, isAtStart: &isAtStart)
+        }
+        return token
+    }
+
+    /// Whether any token is looked for in the normalised text.
+    var hasNormalized: Bool { !normalized.isEmpty }
+
+    /// The id of an added token.
+    func id(_ content: [UInt8]) -> Int? {
+        let index = indexOfContent.id(content)
+        return index < 0 ? nil : tokens[Int(index)].id
+    }
+
+    /// The text that an id decodes to.
+    func token(id: Int) -> AddedToken? { indexOfId[id].map { tokens[$0] } }
+
+    /// Whether a decoded token is the text of a special token.
+    func isSpecial(_ content: [UInt8]) -> Bool {
+        let index = indexOfContent.id(content)
+        return index >= 0 && tokens[Int(index)].isSpecial
+    }
+
+    /// Splits a text at the added tokens in it.
+    ///
+    /// - Parameters:
+    ///   - inNormalized: look for the tokens that are matched in normalised text, not for the others.
+    ///   - parsesSpecial: whether special tokens count; without it they are text like any other.
+    func segments(of text: [UInt8], inNormalized: Bool, parsesSpecial: Bool) -> [Segment] {
+        let trie = inNormalized ? normalized : plain
+        var segments: [Segment] = []
+        var covered = 0
+        var index = 0
+        while let match = trie.nextMatch(in: text, from: index) {
+            index = match.range.end
+            let token = tokens[match.value]
+            if token.isSpecial, !parsesSpecial { continue }
+            var range = match.range
+            if token.isSingleWord, touchesWord(text, range) { continue }
+            if token.stripsLeft { range.start = max(covered, whitespaceStart(text, before: range.start)) }
+            if token.stripsRight { range.end = whitespaceEnd(text, from: range.end) }
+            if covered < range.start { segments.append(Segment(range: TextMatch(start: covered, end: range.start))) }
+            segments.append(Segment(range: range, id: token.id))
+            covered = range.end
+        }
+        if covered < text.count { segments.append(Segment(range: TextMatch(start: covered, end: text.count))) }
+        return segments
+    }
+
+    private func touchesWord(_ text: [UInt8], _ range: TextMatch) -> Bool {
+        let classes = ScalarClasses.shared
+        if range.end < text.count {
+            var index = range.end
+            if classes[nextScalar(text, &index, text.count)] & ScalarClasses.word != 0 { return true }
+        }
+        if range.start > 0 {
+            var index = scalarStart(text, before: range.start)
+            if classes[nextScalar(text, &index, range.start)] & ScalarClasses.word != 0 { return true }
+        }
+        return false
+    }
+
+    private func scalarStart(_ text: [UInt8], before end: Int) -> Int {
+        var start = end - 1
+        while start > 0, text[start] & 0xC0 == 0x80 { start -= 1 }
+        return start
+    }
+
+    private func whitespaceStart(_ text: [UInt8], before end: Int) -> Int {
+        let classes = ScalarClasses.shared
+        var end = end
+        while end > 0 {
+            let start = scalarStart(text, before: end)
+            var index = start
+            if classes[nextScalar(text, &index, end)] & ScalarClasses.whitespace == 0 { break }
+            end = start
+        }
+        return end
+    }
+
+    private func whitespaceEnd(_ text: [UInt8], from start: Int) -> Int {
+        let classes = ScalarClasses.shared
+        var end = start
+        while end < text.count {
+            var index = end
+            if classes[nextScalar(text, &index, text.count)] & ScalarClasses.whitespace == 0 { break }
+            end = index
+        }
+        return end
+    }
+}
+
+/// Finds which of some byte strings stands first in a text, the longest where several start at the same place.
+struct ByteTrie: Sendable {
+    private var edges = PairTable("added_tokens")
+    private var values: [Int] = [-1]
+    private var isFirst = [Bool](repeating: false, count: 256)
+
+    /// A trie of the strings; the value of each is its index. Empty strings are never found.
+    init(_ strings: [[UInt8]]) throws(HoneError) {
+        for (index, string) in strings.enumerated() where !string.isEmpty {
+            var node = 0
+            for byte in string {
+                let key = PairTable.key(Int32(node), Int32(byte))
+                let found = edges[key]
+                if found != .max {
+                    node = Int(truncatingIfNeeded: found)
+                } else {
+                    try edges.set(key, UInt64(values.count))
+                    node = values.count
+                    values.append(-1)
+                }
+            }
+            values[node] = index
+            isFirst[Int(string[0])] = true
+        }
+    }
+
+    var isEmpty: Bool { values.count == 1 }
+
+    /// The first match from an index on.
+    func nextMatch(in text: [UInt8], from start: Int) -> (range: TextMatch, value: Int)? {
+        if isEmpty { return nil }
+        var start = start
+        while start < text.count {
+            if isFirst[Int(text[start])], let match = longestMatch(in: text, at: start) { return match }
+            start &+= 1
+        }
+        return nil
+    }
+
+    private func longestMatch(in text: [UInt8], at start: Int) -> (range: TextMatch, value: Int)? {
+        var node = 0
+        var index = start
+        var best: (range: TextMatch, value: Int)?
+        while index < text.count {
+            let found = edges[PairTable.key(Int32(truncatingIfNeeded: node), Int32(text[index]))]
+            if found == .max { break }
+            node = Int(truncatingIfNeeded: found)
+            index += 1
+            if values[node] >= 0 { best = (TextMatch(start: start, end: index), values[node]) }
+        }
+        return best
+    }
+}

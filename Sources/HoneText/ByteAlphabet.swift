@@ -1,0 +1,47 @@
+/// GPT-2's alphabet: a printable character for each of the 256 bytes, so that a vocabulary can be kept as text
+/// (Radford et al. 2019, `bytes_to_unicode` in the released code).
+enum ByteAlphabet {
+    /// The character that stands for each byte.
+    static let scalarOfByte: [UInt16] = {
+        var scalars = [UInt16](repeating: 0, count: 256)
+        var next: UInt16 = 256
+        for byte in 0..<256 {
+            if isPrintable(byte) {
+                scalars[byte] = UInt16(byte)
+            } else {
+                scalars[byte] = next
+                next += 1
+            }
+        }
+        return scalars
+    }()
+
+    /// The byte that each character below 0x144 stands for, or -1.
+    static let byteOfScalar: [Int16] = {
+        var bytes = [Int16](repeating: -1, count: 0x144)
+        for (byte, scalar) in scalarOfByte.enumerated() { bytes[Int(scalar)] = Int16(byte) }
+        return bytes
+    }()
+
+    private static func isPrintable(_ byte: Int) -> Bool {
+        (0x21...0x7E).contains(byte) || (0xA1...0xAC).contains(byte) || (0xAE...0xFF).contains(byte)
+    }
+
+    /// Appends the characters that stand for some bytes, as UTF-8.
+    static func append(_ bytes: some Sequence<UInt8>, to output: inout [UInt8]) {
+        for byte in bytes { appendScalar(UInt32(scalarOfByte[Int(byte)]), to: &output) }
+    }
+
+    /// The bytes that a text in the alphabet stands for; `nil` where it holds any other character.
+    static func bytes(of text: [UInt8]) -> [UInt8]? {
+        var output: [UInt8] = []
+        output.reserveCapacity(text.count)
+        var index = 0
+        while index < text.count {
+            let scalar = Int(nextScalar(text, &index, text.count))
+            guard scalar < byteOfScalar.count, byteOfScalar[scalar] >= 0 else { return nil }
+            output.append(UInt8(truncatingIfNeeded: byteOfScalar[scalar]))
+        }
+        return output
+    }
+}

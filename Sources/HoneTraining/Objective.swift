@@ -1,0 +1,31 @@
+import HoneFormats
+import HoneMethods
+import HoneModels
+import HoneTorch
+
+/// What training minimises: the summed cross-entropy of target tokens, or of classes.
+struct Objective {
+    let model: BaseModel
+    let task: TaskShape
+    let method: any Method
+
+    /// The summed loss of some rows, over what is attached for this step.
+    func loss(_ rows: [EncodedExample], parameters: ParameterSet, dropout: DropoutSource?) throws -> Tensor {
+        let attachments = try method.attachments(parameters, model: model.transformer, dropout: dropout)
+        let transformer = try model.transformer.attaching(attachments)
+        let typed = rows.contains { $0.typeIds != nil }
+        let batch = try TokenBatch(
+            rows.map(\.ids), typeIds: typed ? rows.map { $0.typeIds ?? Array(repeating: 0, count: $0.ids.count) } : nil,
+            padId: model.padId, on: transformer.device)
+        let states = try transformer.states(batch)
+        switch task {
+        case .classification:
+            let logits = try ClassificationHead.logits(model.pooled(states, of: batch), parameters)
+            return try logits.crossEntropySum(Tensor(rows.map { $0.label ?? -100 }, on: transformer.device))
+        case .generation:
+            let targets = try TargetPositions(rows, length: batch.length, on: transformer.device)
+            let picked = try states.reshaped([-1, states.size(-1)]).selecting(targets.positions)
+            return try transformer.logits(picked).to(.float32).crossEntropySum(targets.ids)
+        }
+    }
+}

@@ -1,0 +1,237 @@
+import Glibc
+import HoneFormats
+import HoneMethods
+import HoneModels
+import HoneTorch
+
+/// One optimiser step as it happened.
+public struct TrainingStep: Hashable, Sendable {
+    /// Counted from 1.
+    public var step: Int
+    /// The mean loss over the step's targets, before its update.
+    public var loss: Double
+    /// The learning rate used.
+    public var learningRate: Double
+    /// How many tokens went through the model, padding not counted.
+    public var tokens: Int
+    /// How long it took.
+    public var seconds: Double
+    /// The norm of the gradient before clipping.
+    public var gradientNorm: Double
+}
+
+/// What validation found after a step.
+public struct ValidationPoint: Hashable, Sendable {
+    /// After which step.
+    public var step: Int
+    /// What is to be high: accuracy, or the negative loss.
+    public var score: Double
+    /// The mean loss over the targets.
+    public var loss: Double
+
+    /// A point of the validation curve.
+    public init(step: Int, score: Double, loss: Double) {
+        self.step = step
+        self.score = score
+        self.loss = loss
+    }
+}
+
+/// What a training run tells while it goes.
+public enum TrainingEvent: Sendable {
+    /// A step is done.
+    case step(TrainingStep)
+    /// Validation is done.
+    case validation(ValidationPoint)
+    /// A checkpoint is safe on disk.
+    case checkpoint(step: Int)
+    /// Something that a person should know.
+    case warning(String)
+}
+
+/// How a training run ended.
+public struct TrainingOutcome {
+    /// Why it ended.
+    public enum Ending: Sendable {
+        /// All steps are done.
+        case finished
+        /// Validation stopped improving.
+        case stoppedEarly
+        /// It was asked to stop; it can be resumed from its checkpoint.
+        case interrupted
+    }
+
+    /// The parameters of the best validation, or of the last step where there was none.
+    public var parameters: ParameterSet
+    /// The best validation.
+    public var best: ValidationPoint?
+    /// How many steps were done.
+    public var steps: Int
+    /// Why it ended.
+    public var ending: Ending
+    /// How long the steps of this process took, without validation.
+    public var trainingSeconds: Double
+}
+
+/// Trains an adapter on encoded examples.
+///
+/// The run is a pure function of model, adapter, examples and plan: a second run on the same machine with as many threads
+/// gives the same numbers, and so does a run that was stopped anywhere and resumed. Each step's loss is divided by the
+/// step's whole number of targets, however it is cut into pieces.
+public struct Trainer {
+    /// The frozen base.
+    public let model: BaseModel
+    /// Where training starts: the adapter's parameters are copied, not changed.
+    public let adapter: Adapter
+    /// The rows.
+    public let examples: [EncodedExample]
+    /// How it goes.
+    public let plan: TrainingPlan
+    /// Measures parameters on validation data.
+    public let validate: ((ParameterSet, _ step: Int) throws -> ValidationPoint)?
+
+    /// A trainer.
+    ///
+    /// - Throws: `HoneError` where the plan is out of bounds, or no row has a target.
+    public init(
+        model: BaseModel, adapter: Adapter, examples: [EncodedExample], plan: TrainingPlan,
+        validate: ((ParameterSet, _ step: Int) throws -> ValidationPoint)? = nil
+    ) throws {
+        try plan.check()
+        let usable = examples.filter { $0.targetCount > 0 }
+        guard !usable.isEmpty else {
+            throw HoneError(.badData, "no row has a target left to learn; raise --max-length or check the completions")
+        }
+        self.model = model
+        self.adapter = adapter
+        // In file order even rows without targets keep their place, so that steps are what the file says.
+        self.examples = plan.order == .file ? examples : usable
+        self.plan = plan
+        self.validate = validate
+    }
+
+    /// Runs until the end, or until `shouldStop` says so.
+    ///
+    /// - Parameters:
+    ///   - checkpoints: where checkpoints go, and from where a run is resumed.
+    ///   - resume: whether to go on from the last checkpoint.
+    ///   - shouldStop: asked after every step.
+    ///   - report: told what happens.
+    public func run(
+        checkpoints: CheckpointStore? = nil, resume: Bool = false, shouldStop: () -> Bool = { false },
+        report: (TrainingEvent) throws -> Void = { _ in }
+    ) throws -> TrainingOutcome {
+        var state = try TrainingState(parameters: adapter.parameters.copied())
+        if resume, let checkpoints {
+            if let (found, warnings) = try checkpoints.latest(like: state) {
+                for warning in warnings { try report(.warning(warning)) }
+                state = found
+            } else {
+                try report(.warning("there is no checkpoint yet; starting from the beginning"))
+            }
+        }
+        try state.parameters.makeTrainable()
+        let objective = Objective(model: model, task: adapter.task, method: adapter.method)
+        var cursor = BatchOrder.Cursor(BatchOrder(lengths: examples.map(\.ids.count), plan: plan))
+        var trainingSeconds = 0.0
+        var ending = TrainingOutcome.Ending.finished
+        var savedStep = state.step
+        if state.stoppedEarly { ending = .stoppedEarly }
+        while state.step < plan.steps, ending == .finished {
+            let started = monotonicSeconds()
+            let rows = cursor.rows(step: state.step).map { examples[$0] }
+            let step = try self.step(rows, &state, objective: objective, report: report)
+            trainingSeconds += monotonicSeconds() - started
+            try report(.step(step))
+            let isLast = state.step == plan.steps
+            if let validate, isLast || (plan.evaluateEvery > 0 && state.step % plan.evaluateEvery == 0) {
+                let point = try validate(state.parameters, state.step)
+                try report(.validation(point))
+                try state.note(point)
+                if plan.patience > 0, state.evaluationsWithoutImprovement >= plan.patience {
+                    state.stoppedEarly = true
+                    ending = .stoppedEarly
+                }
+            }
+            let stops = shouldStop() && !isLast && ending == .finished
+            if let checkpoints,
+                isLast || stops || ending == .stoppedEarly
+                    || (plan.checkpointEvery > 0 && state.step % plan.checkpointEvery == 0)
+            {
+                try checkpoints.write(state)
+                savedStep = state.step
+                try report(.checkpoint(step: savedStep))
+            }
+            if stops {
+                ending = .interrupted
+                break
+            }
+        }
+        let parameters = try state.best?.parameters ?? state.parameters.copied()
+        return TrainingOutcome(
+            parameters: parameters, best: state.best?.point, steps: state.step, ending: ending,
+            trainingSeconds: trainingSeconds)
+    }
+
+    private func step(
+        _ rows: [EncodedExample], _ state: inout TrainingState, objective: Objective,
+        report: (TrainingEvent) throws -> Void
+    ) throws -> TrainingStep {
+        let started = monotonicSeconds()
+        let number = state.step + 1
+        let targets = rows.reduce(0) { $0 + $1.targetCount }
+        for parameter in state.parameters.all { parameter.tensor.clearGradient() }
+        let dropout = DropoutSource(seed: plan.seed, step: number)
+        var loss = 0.0
+        if targets > 0 {
+            let piece = (rows.count + plan.accumulation - 1) / plan.accumulation
+            for start in stride(from: 0, to: rows.count, by: piece) {
+                let some = Array(rows[start..<min(start + piece, rows.count)])
+                guard some.contains(where: { $0.targetCount > 0 }) else { continue }
+                let sum = try withGradients {
+                    try objective.loss(some, parameters: state.parameters, dropout: dropout) / Double(targets)
+                }
+                loss += try sum.item()
+                try sum.backward()
+            }
+            if let penalty = try withGradients({ try adapter.method.penalty(state.parameters) }) {
+                try penalty.backward()
+            }
+        }
+        let rate = plan.learningRate(at: number)
+        let gradients = state.parameters.all.compactMap(\.tensor.gradient)
+        let norm = try jointNorm(gradients)
+        if loss.isFinite && norm.isFinite {
+            state.badSteps = 0
+            if plan.maximumGradientNorm > 0, norm > plan.maximumGradientNorm {
+                try withoutGradients {
+                    for gradient in gradients { try gradient.multiplyInPlace(plan.maximumGradientNorm / norm) }
+                }
+            }
+            try state.optimizer.step(state.parameters, plan: plan, learningRate: rate)
+            let changed = try adapter.method.afterStep(
+                StepReport(step: number, totalSteps: plan.steps), &state.parameters)
+            if changed {
+                try state.parameters.makeTrainable()
+                try state.optimizer.extend(to: state.parameters)
+            }
+        } else {
+            state.badSteps += 1
+            try report(.warning("step \(number): the loss or a gradient is not finite; the step is left out"))
+            if state.badSteps >= 3 {
+                let name = try state.parameters.all.first { parameter in
+                    guard let gradient = parameter.tensor.gradient else { return false }
+                    return try gradient.isFinite().all().item() == 0
+                }?.name
+                throw HoneError(
+                    .notFinite,
+                    "three steps in a row had a loss or gradient that is not finite; lower the learning rate of \(rate)",
+                    item: name)
+            }
+        }
+        state.step = number
+        return TrainingStep(
+            step: number, loss: loss, learningRate: rate, tokens: rows.reduce(0) { $0 + $1.ids.count },
+            seconds: monotonicSeconds() - started, gradientNorm: norm)
+    }
+}
