@@ -36,6 +36,7 @@ let package = Package(
 )
 
 // One place for the settings of every Swift target, so that none is forgotten.
-for target in package.targets where [.regular, .executable, .test].contains(target.type) && target.name != "CHoneTorch" {
+for target in package.targets where [.regular, .executable, .test].contains(target.type) && target.name != "CHoneTorch"
+{
     target.swiftSettings = (target.swiftSettings ?? []) + [.enableUpcomingFeature("ExistentialAny")]
 }
