@@ -22,7 +22,7 @@ let package = Package(
     dependencies: dependencies,
     targets: [
         .target(name: "HoneFormats", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
-        .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
+        .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"], exclude: ["Fixtures"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20
