@@ -44,6 +44,8 @@ let package = Package(
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
+        .testTarget(
+            name: "HoneModelsTests", dependencies: ["HoneFormats", "HoneTorch", "HoneModels"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),
