@@ -28,7 +28,9 @@ public struct JSONFields: Sendable {
     public mutating func value(_ name: String) -> JSON? {
         guard let value = rest[name] else { return nil }
         rest[name] = nil
-        return value.isNull ? nil : value
+        // Not `value.isNull ? nil : value`: there `nil` would be taken for JSON's own null.
+        guard !value.isNull else { return nil }
+        return value
     }
 
     /// Takes a string; `nil` where the field is absent or `null`.

@@ -1,0 +1,129 @@
+import HoneFormats
+import Testing
+
+@Suite struct AdapterConfigurationTests {
+    @Test("reads what PEFT saved and writes it again byte for byte", arguments: ["lora", "dora", "prompt"])
+    func roundTrip(_ name: String) throws {
+        let configuration = try AdapterConfiguration.read(folder: fixture(name))
+        try withTemporaryFolder { folder in
+            try configuration.write(folder: folder)
+            let written = try FileBytes.read("\(folder)/adapter_config.json")
+            #expect(written == (try FileBytes.read(fixture("\(name)/adapter_config.json"))))
+        }
+    }
+
+    @Test("reads every field of a LoRA that PEFT saved")
+    func lora() throws {
+        let configuration = try AdapterConfiguration.read(folder: fixture("lora"))
+        #expect(configuration.taskType == .sequenceClassification)
+        #expect(configuration.baseModel == "base/model")
+        guard case .lora(let lora) = configuration.method else {
+            Issue.record("not LoRA")
+            return
+        }
+        guard case .names(let names) = lora.targetModules else {
+            Issue.record("not a list")
+            return
+        }
+        #expect(Set(names) == ["q_proj", "v_proj"])
+        let expected = LoRAConfiguration(
+            rank: 4, alpha: 16, dropout: 0.05, bias: .adaptedModules, isRankStabilized: true,
+            targetModules: .names(names),
+            modulesToSave: ["classifier"], rankOverrides: [.init(pattern: "layers.0.q_proj", value: 2)],
+            alphaOverrides: [.init(pattern: "layers.0.q_proj", value: 4.5)])
+        #expect(lora == expected)
+        #expect(configuration.other["peft_version"] == "0.21.2")
+        #expect(configuration.other["r"] == nil)
+    }
+
+    @Test("reads a pattern of modules, DoRA and the layout of GPT-2")
+    func dora() throws {
+        let configuration = try AdapterConfiguration.read(folder: fixture("dora"))
+        let expected = LoRAConfiguration(
+            isWeightDecomposed: true, isFanInFanOut: true, targetModules: .pattern(#".*\.(c_attn|c_proj)"#))
+        #expect(configuration.method == .lora(expected))
+    }
+
+    @Test("reads prompt tuning")
+    func prompt() throws {
+        let expected = PromptTuningConfiguration(
+            virtualTokens: 8, tokenDimension: 16, layers: 2, attentionHeads: 4, transformerSubmodules: 1)
+        #expect(try AdapterConfiguration.read(folder: fixture("prompt")).method == .promptTuning(expected))
+    }
+
+    @Test("takes PEFT's defaults where fields are absent or null")
+    func defaults() throws {
+        let configuration = try AdapterConfiguration(json: ["peft_type": "LORA", "rank_pattern": nil, "task_type": nil])
+        #expect(configuration.method == .lora(LoRAConfiguration()))
+        #expect(configuration.taskType == nil)
+    }
+
+    @Test("keeps unknown fields, and its own win over those of the same name in them")
+    func unknownFields() throws {
+        var configuration = try AdapterConfiguration(json: ["peft_type": "LORA", "future": [1, 2], "eva_config": nil])
+        #expect(configuration.other.keys == ["future", "eva_config"])
+        configuration.other["r"] = 99
+        #expect(configuration.json["r"] == 8)
+        #expect(configuration.json["future"] == [1, 2])
+        #expect(configuration.json["inference_mode"] == true)
+    }
+
+    static let refused: [(json: JSON, item: String, words: String)] = [
+        ([], "", "expected an object"),
+        ([:], "peft_type", "missing"),
+        (["peft_type": 1], "peft_type", "expected a string, found a number"),
+        (["peft_type": "ADALORA"], "peft_type", "of type \"ADALORA\""),
+        (["peft_type": "lora"], "peft_type", "Hone reads LORA and PROMPT_TUNING"),
+        (["peft_type": "LORA", "task_type": "DANCING"], "task_type", "none of SEQ_CLS"),
+        (["peft_type": "LORA", "r": 0], "r", "0 is not between 1 and 65536"),
+        (["peft_type": "LORA", "r": -4], "r", "not between"),
+        (["peft_type": "LORA", "r": 2.5], "r", "expected a whole number, found 2.5"),
+        (["peft_type": "LORA", "r": .integer(.max)], "r", "not between"),
+        (["peft_type": "LORA", "r": "8"], "r", "expected a whole number, found a string"),
+        (["peft_type": "LORA", "lora_alpha": 0], "lora_alpha", "change nothing"),
+        (["peft_type": "LORA", "lora_alpha": 1e30], "lora_alpha", "not between"),
+        (["peft_type": "LORA", "lora_alpha": []], "lora_alpha", "expected a number"),
+        (["peft_type": "LORA", "lora_dropout": 1.5], "lora_dropout", "not between 0.0 and 1.0"),
+        (["peft_type": "LORA", "lora_dropout": -0.1], "lora_dropout", "not between"),
+        (["peft_type": "LORA", "bias": "some"], "bias", "none of none, all, lora_only"),
+        (["peft_type": "LORA", "use_dora": 1], "use_dora", "expected true or false"),
+        (["peft_type": "LORA", "target_modules": 3], "target_modules", "a list of strings or a pattern"),
+        (["peft_type": "LORA", "target_modules": ""], "target_modules", "empty"),
+        (["peft_type": "LORA", "target_modules": ["q", 1]], "target_modules", "expected strings"),
+        (["peft_type": "LORA", "modules_to_save": "head"], "modules_to_save", "expected a list"),
+        (["peft_type": "LORA", "rank_pattern": [1]], "rank_pattern", "expected an object"),
+        (["peft_type": "LORA", "rank_pattern": ["q": 0]], "rank_pattern.q", "not between"),
+        (["peft_type": "LORA", "alpha_pattern": ["q": "x"]], "alpha_pattern.q", "expected a number"),
+        (["peft_type": "LORA", "lora_bias": true], "lora_bias", "does not compute"),
+        (["peft_type": "LORA", "layer_replication": [[0, 2]]], "layer_replication", "does not compute"),
+        (
+            ["peft_type": "LORA", "init_lora_weights": "pissa_niter_4"], "init_lora_weights",
+            "changed by \"pissa_niter_4\""
+        ),
+        (["peft_type": "PROMPT_TUNING"], "num_virtual_tokens", "missing"),
+        (["peft_type": "PROMPT_TUNING", "num_virtual_tokens": 0], "num_virtual_tokens", "not between"),
+        (["peft_type": "PROMPT_TUNING", "num_virtual_tokens": 8, "token_dim": -1], "token_dim", "not between"),
+        (
+            ["peft_type": "PROMPT_TUNING", "num_virtual_tokens": 8, "num_transformer_submodules": 3],
+            "num_transformer_submodules", "not between"
+        ),
+    ]
+
+    @Test("refuses by field", arguments: refused)
+    func refuses(_ json: JSON, _ item: String, _ words: String) {
+        let error = refusal { try AdapterConfiguration(json: json, file: "adapter_config.json") }
+        #expect(error?.item ?? "" == item)
+        #expect(error?.file == "adapter_config.json")
+        #expect(error?.message.contains(words) == true, "\(error?.message ?? "")")
+    }
+
+    @Test("refuses to write what it could not read")
+    func refusesToWrite() throws {
+        let configuration = AdapterConfiguration(method: .lora(LoRAConfiguration(rank: 0)))
+        try withTemporaryFolder { folder in
+            let error = refusal { try configuration.write(folder: folder) }
+            #expect(error?.item == "r")
+            expectRefusal { try FileBytes.read("\(folder)/adapter_config.json") }
+        }
+    }
+}
