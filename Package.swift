@@ -45,7 +45,8 @@ let package = Package(
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(
-            name: "HoneModelsTests", dependencies: ["HoneFormats", "HoneTorch", "HoneModels"], exclude: ["Fixtures"]),
+            name: "HoneModelsTests", dependencies: ["HoneFormats", "HoneTorch", "HoneModels", "HoneMethods"],
+            exclude: ["Fixtures"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),
