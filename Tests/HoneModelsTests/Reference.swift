@@ -93,7 +93,7 @@ func largestDifference(_ ours: Tensor, _ theirs: Tensor, over batch: TokenBatch?
     guard ours.shape == theirs.shape else { return .infinity }
     return try withoutGradients {
         var difference = try (ours.detached().to(.float64) - theirs.to(.float64)).abs()
-        if let valid = try batch?.valid {
+        if let valid = batch?.valid {
             difference = try difference.filled(where: valid.logicalNot().unsqueezed(-1), with: 0)
         }
         return try difference.max().item()
