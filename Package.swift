@@ -26,6 +26,8 @@ let package = Package(
         .library(name: "HoneTraining", targets: ["HoneTraining"]),
         .library(name: "HoneEvaluation", targets: ["HoneEvaluation"]),
         .library(name: "HoneReports", targets: ["HoneReports"]),
+        .library(name: "Hone", targets: ["Hone"]),
+        .executable(name: "hone", targets: ["HoneCommand"]),
     ],
     dependencies: dependencies,
     targets: [
@@ -41,7 +43,21 @@ let package = Package(
         .target(name: "HoneTraining", dependencies: ["HoneFormats", "HoneTorch", "HoneModels", "HoneMethods"]),
         .target(name: "HoneEvaluation", dependencies: ["HoneFormats"]),
         .target(name: "HoneReports", dependencies: ["HoneFormats", "HoneEvaluation"]),
-        .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
+        .target(
+            name: "Hone",
+            dependencies: [
+                "HoneFormats", "HoneTorch", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining", "HoneEvaluation",
+                "HoneReports",
+            ]),
+        .target(name: "CHoneStart"),
+        .executableTarget(
+            name: "HoneCommand",
+            dependencies: [
+                "CHoneStart", "Hone", "HoneFormats", "HoneTorch", "HoneModels", "HoneTasks", "HoneMethods",
+                "HoneTraining",
+                "HoneReports", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(
