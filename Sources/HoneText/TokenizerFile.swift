@@ -79,7 +79,7 @@ struct TokenizerFile {
     }
 
     private func parse(_ range: Range<Int>?, component: String) throws(HoneError) -> JSON? {
-        guard let range else { return nil }
+        guard let range else { return Optional<JSON>.none }
         do {
             let value = try JSON.parse(bytes[range], file: path)
             if value.isNull { return Optional<JSON>.none }
