@@ -196,9 +196,7 @@ extension LoRA {
         guard !configuration.isWeightDecomposed else {
             throw HoneError(.unsupported, "weight-decomposed adapters (DoRA) are not supported", file: folder.path)
         }
-        let modules = model.family.modules(model.configuration)
-        var sites: [String: String] = [:]
-        for (site, module) in modules { sites["base_model.model." + module] = site }
+        let sites = moduleSites(of: model)
         var parameters = ParameterSet()
         var scales: [String: Double] = [:]
         let shapes = Dictionary(
@@ -212,7 +210,7 @@ extension LoRA {
             }
             let module = String(name.dropLast(14))
             guard let site = sites[module] else {
-                if model.family.ignores(String(module.dropFirst("base_model.model.".count)) + ".weight") { continue }
+                if isUnused(module, by: model) { continue }
                 throw HoneError(
                     .mismatch, "the base model has no such module; this adapter is for another base",
                     file: folder.tensorFile, item: name)
@@ -240,6 +238,7 @@ extension LoRA {
         guard !parameters.all.isEmpty else {
             throw HoneError(.badFile, "holds no LoRA tensors", file: folder.tensorFile)
         }
+        try checkComplete(parameters, configuration.targetModules, for: model, folder: folder)
         let settings = try MethodSettings(
             card,
             json: [
