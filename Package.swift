@@ -8,8 +8,6 @@ import PackageDescription
 let dependencies: [Package.Dependency] = [
     // The command line: parsing, help pages, completions.
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    // SHA-256 of checkpoints, adapters and base models.
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     // YAML 1.2 of task.yaml, through libYAML.
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
 ]
@@ -33,7 +31,8 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CLibtorch", pkgConfig: "hone-libtorch"),
         .target(name: "CHoneTorch", dependencies: ["CLibtorch"], linkerSettings: [.linkedLibrary("stdc++")]),
-        .target(name: "HoneFormats", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+        .target(name: "CHoneDigest"),
+        .target(name: "HoneFormats", dependencies: ["CHoneDigest"]),
         .target(name: "HoneTorch", dependencies: ["CHoneTorch", "HoneFormats"]),
         .target(name: "HoneText", dependencies: ["HoneFormats"]),
         .target(name: "HoneModels", dependencies: ["HoneFormats", "HoneTorch", "HoneText"]),
@@ -60,9 +59,7 @@ let package = Package(
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
-        .testTarget(
-            name: "HoneModelsTests", dependencies: ["HoneFormats", "HoneTorch", "HoneModels", "HoneMethods"],
-            exclude: ["Fixtures"]),
+        .testTarget(name: "HoneModelsTests", dependencies: ["HoneModels", "HoneMethods"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),
