@@ -26,6 +26,7 @@ let package = Package(
         .library(name: "HoneTraining", targets: ["HoneTraining"]),
         .library(name: "HoneEvaluation", targets: ["HoneEvaluation"]),
         .library(name: "HoneReports", targets: ["HoneReports"]),
+        .library(name: "HoneTesting", targets: ["HoneTesting"]),
     ],
     dependencies: dependencies,
     targets: [
@@ -41,12 +42,21 @@ let package = Package(
         .target(name: "HoneTraining", dependencies: ["HoneFormats", "HoneTorch", "HoneModels", "HoneMethods"]),
         .target(name: "HoneEvaluation", dependencies: ["HoneFormats"]),
         .target(name: "HoneReports", dependencies: ["HoneFormats", "HoneEvaluation"]),
+        .target(
+            name: "HoneTesting",
+            dependencies: [
+                "HoneFormats", "HoneTorch", "HoneText", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining",
+            ]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),
+        .testTarget(name: "HoneMethodsTests", dependencies: ["HoneMethods", "HoneTesting"]),
+        .testTarget(
+            name: "HoneTrainingTests", dependencies: ["HoneTraining", "HoneMethods", "HoneTesting"],
+            exclude: ["Fixtures"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20
