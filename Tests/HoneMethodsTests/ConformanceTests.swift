@@ -12,7 +12,7 @@ import Testing
         case "probe", "icl": return ConformanceRow(try Methods.make(name), startsAtBase: true) { _ in 0 }
         case "prompt":
             var row = ConformanceRow(
-                try Methods.make(name, typed: ["length": "5"]), startsAtBase: true, learningRate: 5e-2
+                try Methods.make(name, typed: ["length": "5"]), startsAtBase: false, learningRate: 5e-2
             ) { 5 * $0.width }
             row.largestShare = 0.9
             return row
@@ -33,18 +33,22 @@ import Testing
     }
 
     static let names = Methods.all.map { $0.card.name }
-    static let cases: [(model: TinyModel, task: TinyTask)] = [
-        (.bert, .classification()), (.bert, .generation()), (.llama, .classification()), (.llama, .generation()),
-        (.gpt2, .classification()), (.gpt2, .generation()),
-    ]
+    struct Place: Sendable, CustomTestStringConvertible {
+        var model: TinyModel
+        var task: TinyTask
+        var testDescription: String { "\(model.rawValue) \(task.name)" }
+    }
+    static let places = [TinyModel.bert, .llama, .gpt2].flatMap { model in
+        [TinyTask.classification(), .generation()].map { Place(model: model, task: $0) }
+    }
 
     @Test func `every method has a row`() throws {
         for name in Self.names { #expect(try Self.row(name).method.name == name) }
     }
 
-    @Test(arguments: names, cases)
+    @Test(arguments: names, places)
     func `a method holds what every method must hold, or says why it does not fit`(
-        name: String, place: (model: TinyModel, task: TinyTask)
+        name: String, place: Place
     ) throws {
         let row = try Self.row(name)
         if Self.reason(name, place.model, place.task.shape) != nil { return }
@@ -63,9 +67,9 @@ import Testing
         }
     }
 
-    @Test(arguments: names, cases)
+    @Test(arguments: names, places)
     func `a method that does not fit says why, and one that fits says nothing`(
-        name: String, place: (model: TinyModel, task: TinyTask)
+        name: String, place: Place
     ) throws {
         let refusal = try Conformance.refusal(Self.row(name).method, on: place.model, task: place.task)
         if let reason = Self.reason(name, place.model, place.task.shape) {
