@@ -89,7 +89,7 @@ public struct Adapter {
         func refused(_ field: String) -> HoneError {
             HoneError(.badFile, "the field is missing or wrong", file: file, item: field)
         }
-        guard let version = json["version"]?.integer else { throw refused("version") }
+        guard let version = json["version"]?.integer, version >= 1 else { throw refused("version") }
         guard version <= 1 else {
             throw HoneError(.unsupported, "was written by a newer version of Hone (format \(version))", file: file)
         }
