@@ -51,7 +51,9 @@ extension Conformance {
                 _ = try Adapter.read(path, for: model)
                 problems.append("\(what) is read without a word")
             } catch let error as HoneError {
-                if let code, error.code != code { problems.append("\(what) is refused as \(error.code.name): \(error)") }
+                if let code, error.code != code {
+                    problems.append("\(what) is refused as \(error.code.name): \(error)")
+                }
                 if !error.description.contains(path) { problems.append("\(what): the error names no file: \(error)") }
             }
         }
