@@ -112,9 +112,9 @@ extension Conformance {
     func resumesExactly() throws -> [String] {
         guard training == .gradient else { return [] }
         let initial = try initialAdapter(methodWithDropout())
-        var plan = plan(steps: 11)
+        var plan = plan(steps: 8)
         plan.evaluateEvery = 3
-        plan.checkpointEvery = 4
+        plan.checkpointEvery = 3
         plan.schedule = .cosine
         plan.maximumGradientNorm = 1
         plan.weightDecay = 0.01
@@ -138,7 +138,7 @@ extension Conformance {
             return (outcome, losses)
         }
         func state(_ store: CheckpointStore) throws -> [String] {
-            let folder = store.folder + "/step-00000011"
+            let folder = store.folder + "/step-00000008"
             return try TensorFiles.read(folder + "/state.safetensors")
                 .map { "\($0.name) \(try Conformance.hash($0.tensor))" } + [
                     FileHash.sha256(ofFile: folder + "/state.json")

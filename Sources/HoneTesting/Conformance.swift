@@ -15,7 +15,7 @@ public struct ConformanceRow: Sendable {
     /// The learning rate; the first of the method's card where left out.
     public var learningRate: Double?
     /// How many steps of eight rows the loss has to fall in.
-    public var steps = 60
+    public var steps = 50
     /// The share of the first steps' loss that the last steps' may be at most.
     public var largestShare = 0.8
 
