@@ -25,6 +25,7 @@ let package = Package(
         .library(name: "HoneEvaluation", targets: ["HoneEvaluation"]),
         .library(name: "HoneReports", targets: ["HoneReports"]),
         .library(name: "Hone", targets: ["Hone"]),
+        .library(name: "HoneTesting", targets: ["HoneTesting"]),
         .executable(name: "hone", targets: ["HoneCommand"]),
     ],
     dependencies: dependencies,
@@ -48,6 +49,11 @@ let package = Package(
                 "HoneFormats", "HoneTorch", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining", "HoneEvaluation",
                 "HoneReports",
             ]),
+        .target(
+            name: "HoneTesting",
+            dependencies: [
+                "HoneFormats", "HoneTorch", "HoneText", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining",
+            ]),
         .target(name: "CHoneStart"),
         .executableTarget(
             name: "HoneCommand",
@@ -61,6 +67,8 @@ let package = Package(
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneModelsTests", dependencies: ["HoneModels", "HoneMethods"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
+        .testTarget(name: "HoneMethodsTests", dependencies: ["HoneMethods", "HoneTraining", "HoneTesting"]),
+        .testTarget(name: "HoneTrainingTests", dependencies: ["HoneTraining", "HoneTesting"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),
     ],

@@ -121,7 +121,17 @@ public struct AdapterFolderReader {
     ///
     /// - Throws: `HoneError` with code `.unsupported` for a PEFT type that Hone does not have.
     public func method() throws -> any Method.Type {
-        if let name = description?["method"]?.string { return try Methods.named(name) }
+        if let description {
+            guard let name = description["method"]?.string else {
+                throw HoneError(
+                    .badFile, "the field is missing or wrong", file: path + "/hone.json", item: "method")
+            }
+            do {
+                return try Methods.named(name)
+            } catch let error as HoneError {
+                throw error.inFile(path + "/hone.json")
+            }
+        }
         let file = path + "/adapter_config.json"
         let json = try JSON.read(file: file)
         guard let type = json["peft_type"]?.string else {

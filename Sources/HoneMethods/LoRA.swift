@@ -62,6 +62,9 @@ public struct LoRA: Method {
             if case .linear(let outputs, let inputs) = $0.kind { ($0.path, outputs, inputs) } else { nil }
         }
         let wanted = settings.words("targets")
+        guard !wanted.isEmpty else {
+            throw HoneError(.mismatch, "names no map; `all` stands for every map of the layers", item: "lora targets")
+        }
         if wanted == ["all"] { return sites }
         for word in wanted where !sites.contains(where: { LoRA.matches($0.path, word) }) {
             let known = Set(configuration.linearMaps.map(\.name)).sorted().joined(separator: ", ")
@@ -186,6 +189,15 @@ extension LoRA {
         try folder.writePEFT(.lora(configuration), tensors: tensors, model: model, task: task)
     }
 
+    /// Whether a folder must hold both factors of a module: one of them is there, or the module is named in full.
+    private static func expects(
+        _ module: String, of site: String, _ parameters: ParameterSet, _ configuration: LoRAConfiguration
+    ) -> Bool {
+        if parameters[site + ".lora_A"] != nil || parameters[site + ".lora_B"] != nil { return true }
+        if case .names(let names) = configuration.targetModules { return names.contains(module) }
+        return false
+    }
+
     /// Reads PEFT's `LORA` folder, whoever wrote it; ranks come from the tensors, scales from the patterns.
     public static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws
         -> (method: LoRA, parameters: ParameterSet)
@@ -228,24 +240,31 @@ extension LoRA {
             let siteAlpha = alpha(of: bare, configuration)
             scales[site] = scale(alpha: siteAlpha, rank: rank, stabilised: configuration.isRankStabilized)
         }
-        for site in Set(parameters.all.map { String($0.name.dropLast(7)) }) {
-            let down = try parameters.tensor(site + ".lora_A")
-            let up = try parameters.tensor(site + ".lora_B")
-            guard down.size(0) == up.size(1) else {
-                throw HoneError(.mismatch, "the two factors differ in rank", file: folder.tensorFile, item: site)
-            }
-        }
         guard !parameters.all.isEmpty else {
             throw HoneError(.badFile, "holds no LoRA tensors", file: folder.tensorFile)
         }
         try checkComplete(parameters, configuration.targetModules, for: model, folder: folder)
-        let settings = try MethodSettings(
-            card,
-            json: [
-                "rank": .integer(configuration.rank), "alpha": .number(configuration.alpha),
-                "dropout": .number(configuration.dropout),
-                "rank-stabilised": .bool(configuration.isRankStabilized),
-            ])
+        for (site, module) in modules where expects(module, of: site, parameters, configuration) {
+            guard let down = parameters[site + ".lora_A"], let up = parameters[site + ".lora_B"] else {
+                throw HoneError(
+                    .mismatch, "a factor of this module is missing; the file is not whole", file: folder.tensorFile,
+                    item: module)
+            }
+            guard down.size(0) == up.size(1) else {
+                throw HoneError(.mismatch, "the two factors differ in rank", file: folder.tensorFile, item: module)
+            }
+        }
+        // What Hone wrote remembers its settings as they were given; PEFT's are the same in other words.
+        let settings =
+            folder.description != nil
+            ? try folder.settings(card)
+            : try MethodSettings(
+                card,
+                json: [
+                    "rank": .integer(configuration.rank), "alpha": .number(configuration.alpha),
+                    "dropout": .number(configuration.dropout),
+                    "rank-stabilised": .bool(configuration.isRankStabilized),
+                ])
         // The order of training is that of the forward pass, not of the file.
         var ordered = ParameterSet()
         for site in model.configuration.linearSites {

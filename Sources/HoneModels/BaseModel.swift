@@ -65,11 +65,12 @@ public struct BaseModel {
             throw error.inFile(configFile)
         }
         tokenizer = try Tokenizer(folder: folder)
-        guard tokenizer.vocabularySize <= transformer.configuration.vocabularySize else {
+        // Ids may have holes, so that not their number counts but the largest.
+        guard tokenizer.largestId < transformer.configuration.vocabularySize else {
             throw HoneError(
                 .mismatch,
-                "the tokenizer has \(tokenizer.vocabularySize) tokens, the model \(transformer.configuration.vocabularySize)",
-                file: folder)
+                "the tokenizer's ids reach to \(tokenizer.largestId), the model has "
+                    + "\(transformer.configuration.vocabularySize) tokens", file: folder)
         }
         pooling = try BaseModel.pooling(folder: folder, isCausal: transformer.configuration.isCausal)
         fingerprint = try WeightLoader.fingerprint(folder: folder)
