@@ -8,8 +8,6 @@ import PackageDescription
 let dependencies: [Package.Dependency] = [
     // The command line: parsing, help pages, completions.
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    // SHA-256 of checkpoints, adapters and base models.
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     // YAML 1.2 of task.yaml, through libYAML.
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
 ]
@@ -27,12 +25,15 @@ let package = Package(
         .library(name: "HoneEvaluation", targets: ["HoneEvaluation"]),
         .library(name: "HoneReports", targets: ["HoneReports"]),
         .library(name: "HoneTesting", targets: ["HoneTesting"]),
+        .library(name: "Hone", targets: ["Hone"]),
+        .executable(name: "hone", targets: ["HoneCommand"]),
     ],
     dependencies: dependencies,
     targets: [
         .systemLibrary(name: "CLibtorch", pkgConfig: "hone-libtorch"),
         .target(name: "CHoneTorch", dependencies: ["CLibtorch"], linkerSettings: [.linkedLibrary("stdc++")]),
-        .target(name: "HoneFormats", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+        .target(name: "CHoneDigest"),
+        .target(name: "HoneFormats", dependencies: ["CHoneDigest"]),
         .target(name: "HoneTorch", dependencies: ["CHoneTorch", "HoneFormats"]),
         .target(name: "HoneText", dependencies: ["HoneFormats"]),
         .target(name: "HoneModels", dependencies: ["HoneFormats", "HoneTorch", "HoneText"]),
@@ -47,9 +48,24 @@ let package = Package(
             dependencies: [
                 "HoneFormats", "HoneTorch", "HoneText", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining",
             ]),
-        .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"]),
+        .target(
+            name: "Hone",
+            dependencies: [
+                "HoneFormats", "HoneTorch", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining", "HoneEvaluation",
+                "HoneReports",
+            ]),
+        .target(name: "CHoneStart"),
+        .executableTarget(
+            name: "HoneCommand",
+            dependencies: [
+                "CHoneStart", "Hone", "HoneFormats", "HoneTorch", "HoneModels", "HoneTasks", "HoneMethods",
+                "HoneTraining",
+                "HoneReports", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
+        .testTarget(name: "HoneModelsTests", dependencies: ["HoneModels", "HoneMethods"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),

@@ -50,7 +50,7 @@ public struct AdapterFolderReader {
         guard FileStatus.isFolder(path) else {
             throw HoneError(.fileSystem, "there is no such adapter folder", file: path)
         }
-        // Not `exists ? … : nil`: there `nil` would be taken for JSON's own null.
+        // Not `? :` with `nil`, which would be taken for JSON's own null.
         if FileStatus.exists(path + "/hone.json") {
             description = try JSON.read(file: path + "/hone.json")
         } else {

@@ -189,15 +189,6 @@ extension LoRA {
         try folder.writePEFT(.lora(configuration), tensors: tensors, model: model, task: task)
     }
 
-    /// Whether a folder must hold both factors of a module: one of them is there, or the module is named in full.
-    private static func expects(
-        _ module: String, of site: String, _ parameters: ParameterSet, _ configuration: LoRAConfiguration
-    ) -> Bool {
-        if parameters[site + ".lora_A"] != nil || parameters[site + ".lora_B"] != nil { return true }
-        if case .names(let names) = configuration.targetModules { return names.contains(module) }
-        return false
-    }
-
     /// Reads PEFT's `LORA` folder, whoever wrote it; ranks come from the tensors, scales from the patterns.
     public static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws
         -> (method: LoRA, parameters: ParameterSet)
@@ -208,9 +199,7 @@ extension LoRA {
         guard !configuration.isWeightDecomposed else {
             throw HoneError(.unsupported, "weight-decomposed adapters (DoRA) are not supported", file: folder.path)
         }
-        let modules = model.family.modules(model.configuration)
-        var sites: [String: String] = [:]
-        for (site, module) in modules { sites["base_model.model." + module] = site }
+        let sites = moduleSites(of: model)
         var parameters = ParameterSet()
         var scales: [String: Double] = [:]
         let shapes = Dictionary(
@@ -224,7 +213,7 @@ extension LoRA {
             }
             let module = String(name.dropLast(14))
             guard let site = sites[module] else {
-                if model.family.ignores(String(module.dropFirst("base_model.model.".count)) + ".weight") { continue }
+                if isUnused(module, by: model) { continue }
                 throw HoneError(
                     .mismatch, "the base model has no such module; this adapter is for another base",
                     file: folder.tensorFile, item: name)
@@ -245,14 +234,16 @@ extension LoRA {
         guard !parameters.all.isEmpty else {
             throw HoneError(.badFile, "holds no LoRA tensors", file: folder.tensorFile)
         }
-        for (site, module) in modules where expects(module, of: site, parameters, configuration) {
-            guard let down = parameters[site + ".lora_A"], let up = parameters[site + ".lora_B"] else {
-                throw HoneError(
-                    .mismatch, "a factor of this module is missing; the file is not whole", file: folder.tensorFile,
-                    item: module)
-            }
-            guard down.size(0) == up.size(1) else {
+        try checkComplete(parameters, configuration.targetModules, for: model, folder: folder)
+        for (site, module) in model.family.modules(model.configuration) {
+            switch (parameters[site + ".lora_A"], parameters[site + ".lora_B"]) {
+            case (nil, nil): continue
+            case (let down?, let up?) where down.size(0) == up.size(1): continue
+            case (.some, .some):
                 throw HoneError(.mismatch, "the two factors differ in rank", file: folder.tensorFile, item: module)
+            default:
+                throw HoneError(
+                    .mismatch, "one of the two factors is missing", file: folder.tensorFile, item: module)
             }
         }
         // What Hone wrote remembers its settings as they were given; PEFT's are the same in other words.

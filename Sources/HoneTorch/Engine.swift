@@ -84,8 +84,11 @@ public enum Engine {
     /// The processors that this process may run on.
     public static var availableProcessors: Int { Swift.max(1, Int(hone_processors())) }
 
-    /// The largest resident memory of this process so far, in bytes.
+    /// The largest resident memory of this process so far, or since `resetPeakResident`, in bytes.
     public static var peakResidentBytes: Int { Int(hone_peak_resident_bytes()) }
+
+    /// Gives freed memory back to the kernel and lets `peakResidentBytes` start anew.
+    public static func resetPeakResident() { hone_reset_peak_resident() }
 
     /// The resident memory of this process now, in bytes.
     public static var residentBytes: Int {

@@ -91,7 +91,10 @@ int hone_set_threads(int32_t count);
 int32_t hone_threads(void);
 // The processors that this process may run on.
 int32_t hone_processors(void);
+// The largest resident memory since the start, or since the last reset.
 int64_t hone_peak_resident_bytes(void);
+// Gives freed memory back to the kernel and starts the peak anew.
+void hone_reset_peak_resident(void);
 // Raises glibc's thresholds, so that large temporaries are not given back to the kernel at every step.
 void hone_keep_freed_memory(void);
 // Loads libtorch_cuda beside libtorch_cpu if it is there; true if a CUDA device answers.

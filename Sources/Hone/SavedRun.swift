@@ -1,0 +1,116 @@
+import Foundation
+import HoneFormats
+import HoneMethods
+import HoneModels
+import HoneTasks
+import HoneTorch
+
+/// A finished run, opened again: its specialist and its task.
+public struct SavedRun {
+    /// The folder.
+    public let folder: RunFolder
+    /// The specialist.
+    public let specialist: Specialist
+    /// How rows of this task are read.
+    public let definition: TaskDefinition
+    /// The class names.
+    public let labels: [String]
+
+    /// Opens a run folder.
+    ///
+    /// - Parameter model: the base model's folder, where it is no longer where the run found it.
+    /// - Throws: `HoneError` where the run is not finished, is damaged, or its base model has changed.
+    public init(path: String, model: String? = nil) throws {
+        folder = RunFolder(path: path)
+        guard FileStatus.isFolder(path) else { throw HoneError(.usage, "there is no such run folder", file: path) }
+        guard FileStatus.exists(folder.description) else {
+            throw HoneError(
+                .badFile,
+                FileStatus.exists(folder.checkpoints)
+                    ? "this run is not finished; go on with `hone train … --resume --out \(path)`"
+                    : "this is no run: run.json is missing", file: path)
+        }
+        let json = try JSON.read(file: folder.description)
+        guard let version = json["version"]?.integer else {
+            throw HoneError(.badFile, "the field is missing", file: folder.description, item: "version")
+        }
+        guard version <= 1 else {
+            throw HoneError(
+                .unsupported, "was written by a newer version of Hone (format \(version))", file: folder.description)
+        }
+        guard let described = json["task"]?["definition"] else {
+            throw HoneError(.badFile, "the field is missing", file: folder.description, item: "task.definition")
+        }
+        var definition = try TaskDefinition(json: described, file: folder.description)
+        guard let base = model ?? json["model"]?["folder"]?.string else {
+            throw HoneError(.badFile, "the field is missing", file: folder.description, item: "model.folder")
+        }
+        guard FileStatus.isFolder(base) else {
+            throw HoneError(
+                .fileSystem, "the base model is no longer at \(base); say where it is with --model", file: path)
+        }
+        let loaded = try BaseModel(folder: base)
+        let adapter = try Adapter.read(folder.adapter, for: loaded)
+        labels = adapter.labels
+        if adapter.task != .generation { definition.labels = adapter.labels }
+        self.definition = definition
+        specialist = try Specialist(base: loaded, adapter: adapter)
+    }
+
+    /// Measures the specialist on other rows.
+    public func evaluate(file: String, seed: UInt64 = 0) throws -> (evaluation: Evaluation, warnings: [String]) {
+        let (examples, warnings) = try definition.examples(file: file)
+        return (
+            try Evaluation.measure(
+                specialist, on: examples, split: (file as NSString).lastPathComponent, seed: seed), warnings
+        )
+    }
+
+    /// One answer.
+    public struct Prediction: Sendable {
+        /// The likeliest class, or the text written.
+        public var answer: String
+        /// How sure a classifier is.
+        public var probability: Double?
+        /// Every class with its probability, likeliest first.
+        public var probabilities: [(label: String, probability: Double)] = []
+
+        /// The answer as JSON.
+        public var json: JSON {
+            guard let probability else { return ["output": .string(answer)] }
+            var all = JSONObject()
+            for (label, value) in probabilities { all[label] = .number((value * 1e6).rounded() / 1e6) }
+            return [
+                "label": .string(answer), "probability": .number((probability * 1e6).rounded() / 1e6),
+                "probabilities": .object(all),
+            ]
+        }
+    }
+
+    /// Answers some inputs, in their order.
+    public func predict(_ inputs: [Example.Input], options: GenerationOptions = GenerationOptions()) throws
+        -> [Prediction]
+    {
+        let examples = inputs.enumerated().map {
+            Example(index: $0.offset, file: "", line: $0.offset + 1, input: $0.element, target: .unknown)
+        }
+        guard case .classification(let classes) = specialist.adapter.task else {
+            return try specialist.generate(examples, options: options).map { Prediction(answer: $0) }
+        }
+        let all = try specialist.probabilities(examples)
+        return inputs.indices.map { row in
+            let own = (0..<classes).map { (label: labels[$0], probability: Double(all[row * classes + $0])) }
+            let sorted = own.enumerated().sorted {
+                ($0.element.probability, -$0.offset) > ($1.element.probability, -$1.offset)
+            }.map(\.element)
+            return Prediction(
+                answer: sorted.first?.label ?? "", probability: sorted.first?.probability, probabilities: sorted)
+        }
+    }
+
+    /// A plain text as an input of this task.
+    public func input(text: String) throws -> Example.Input {
+        guard specialist.adapter.task != .generation else { return .prompt(text) }
+        return .text(text)
+    }
+}

@@ -1,0 +1,249 @@
+import HoneEvaluation
+import HoneFormats
+import HoneMethods
+import HoneModels
+import HoneTasks
+import HoneTorch
+import HoneTraining
+
+/// Learning-rate trials of equal length for every gradient method, then full training of those not clearly behind.
+struct GradientSearch {
+    let search: Search
+    let clock: SearchClock
+    /// The solved head that classification starts from: gradients of a random head would first spoil the features (Kumar
+    /// et al. 2022, arXiv 2202.10054).
+    let head: ParameterSet?
+    let shouldStop: () -> Bool
+
+    private var preparation: Preparation { search.preparation }
+    private var epochSteps: Int { (preparation.train.count + search.batchSize - 1) / search.batchSize }
+
+    /// Shares of the time left that trials and full training may take.
+    private static let trialShare = 0.4
+    private static let fullShare = 0.9
+    /// The most epochs of full training.
+    private static let mostEpochs = 6.0
+
+    func run(_ methods: [any Method], report: (SearchEvent) throws -> Void, plan: inout JSONObject) throws
+        -> [MethodResult]
+    {
+        var results: [MethodResult] = []
+        let speeds = try methods.map { try secondsPerStep($0) }
+        let trials = methods.reduce(0) { $0 + type(of: $1).card.learningRates.count }
+        // Time for one trial step of every method and learning rate.
+        let round = zip(methods, speeds).reduce(0.0) { $0 + $1.1 * Double(type(of: $1.0).card.learningRates.count) }
+        let trialSteps = max(
+            8, halved(Double(epochSteps), until: { $0 * round <= clock.left * GradientSearch.trialShare }))
+        plan["batch_size"] = .integer(search.batchSize)
+        plan["steps_per_epoch"] = .integer(epochSteps)
+        plan["trial_steps"] = .integer(trialSteps)
+        plan["trials"] = .integer(trials)
+        var contenders: [(place: Int, method: any Method, speed: Double, scores: ValidationScores)] = []
+        for (method, speed) in zip(methods, speeds) {
+            if shouldStop() { break }
+            let (result, scores) = try trial(method, steps: trialSteps, report: report)
+            results.append(result)
+            if let scores { contenders.append((results.count - 1, method, speed, scores)) }
+        }
+        let best = contenders.max { isBetter($1.scores, than: $0.scores) }
+        if let best {
+            contenders = try contenders.filter { contender in
+                guard contender.place != best.place else { return true }
+                let (isBehind, _) = try behind(contender.scores, best.scores)
+                if isBehind {
+                    results[contender.place].status = .dropped
+                    results[contender.place].reason =
+                        "clearly behind \(best.method.name) after \(trialSteps) trial steps: "
+                        + "\(contender.scores.name) \(decimals(contender.scores.mean, 4)) against "
+                        + decimals(best.scores.mean, 4)
+                    try report(.note("\(contender.method.name): dropped, \(results[contender.place].reason)"))
+                }
+                return !isBehind
+            }
+        }
+        let epochRound = contenders.reduce(0.0) { $0 + $1.speed * Double(epochSteps) }
+        let epochs = max(
+            0.0625, halvedShare(GradientSearch.mostEpochs) { $0 * epochRound <= clock.left * GradientSearch.fullShare })
+        let fullSteps = max(trialSteps, Int((epochs * Double(epochSteps)).rounded(.up)))
+        plan["full_steps"] = .integer(fullSteps)
+        for contender in contenders {
+            if shouldStop() { break }
+            try train(contender.method, steps: fullSteps, into: &results[contender.place], report: report)
+            try report(.note(search.summary(results[contender.place])))
+        }
+        for method in methods where !results.contains(where: { $0.name == method.name }) {
+            results.append(MethodResult(name: method.name, status: .failed, reason: "interrupted before it began"))
+        }
+        return results
+    }
+
+    private func isBetter(_ first: ValidationScores, than second: ValidationScores) -> Bool {
+        first.higherIsBetter ? first.mean > second.mean : first.mean < second.mean
+    }
+
+    private func behind(_ scores: ValidationScores, _ best: ValidationScores) throws -> (Bool, Comparison?) {
+        let comparison = try best.compared(with: scores, bootstrap: Bootstrap(seed: search.seed))
+        return (comparison.difference.low > 0 && comparison.pValue < 0.01, comparison)
+    }
+
+    /// The largest of `whole`, a half, a quarter, … that fits; the same for small differences in speed.
+    private func halved(_ whole: Double, until fits: (Double) -> Bool) -> Int {
+        Int(halvedShare(whole, until: fits).rounded(.up))
+    }
+
+    private func halvedShare(_ whole: Double, until fits: (Double) -> Bool) -> Double {
+        var value = whole
+        while value > whole / 256, !fits(value) { value /= 2 }
+        return value
+    }
+
+    private func plan(steps: Int, learningRate: Double) -> TrainingPlan {
+        var plan = TrainingPlan(steps: steps, learningRate: learningRate)
+        plan.batchSize = search.batchSize
+        plan.warmup = 0.06
+        plan.schedule = .linear
+        plan.weightDecay = 0.01
+        plan.maximumGradientNorm = 1
+        plan.seed = search.seed
+        return plan
+    }
+
+    private func start(_ method: any Method) throws -> Adapter {
+        var adapter = try Adapter.initial(
+            method, for: preparation.model, task: preparation.shape, labels: preparation.task.labels,
+            encoding: preparation.encoding, seed: search.seed)
+        if let head {
+            for parameter in head.all where parameter.group == .head {
+                adapter.parameters.set(parameter.name, try parameter.tensor.cloned(), group: .head)
+            }
+        }
+        return adapter
+    }
+
+    /// The fastest of a few steps of typical rows.
+    private func secondsPerStep(_ method: any Method) throws -> Double {
+        let trainer = try Trainer(
+            model: preparation.model, adapter: start(method), examples: preparation.train,
+            plan: plan(steps: 4, learningRate: type(of: method).card.learningRates.first ?? 1e-3))
+        var seconds: [Double] = []
+        _ = try trainer.run(report: { event in
+            if case .step(let step) = event { seconds.append(step.seconds) }
+        })
+        // The first step warms caches up.
+        return seconds.dropFirst().sorted().dropFirst(seconds.count / 3).first ?? seconds.first ?? 0.1
+    }
+
+    private func evaluate(_ adapter: Adapter, _ parameters: ParameterSet) throws -> Evaluation {
+        var trained = adapter
+        trained.parameters = parameters
+        var evaluation = Evaluation(split: "validation")
+        let specialist = try Specialist(base: preparation.model, adapter: trained)
+        let rows = preparation.task.split.validation
+        switch preparation.shape {
+        case .classification(let classes):
+            evaluation.outcomes = try ClassificationOutcomes(
+                labels: rows.map { $0.label ?? 0 }, probabilities: specialist.probabilities(rows), classCount: classes)
+        case .generation:
+            let losses = try specialist.targetLosses(rows.map(specialist.encoder.encode))
+            evaluation.tokenLosses = losses.map { TokenLoss(sum: $0.loss, tokens: $0.tokens) }
+        }
+        return evaluation
+    }
+
+    /// One short training a learning rate.
+    private func trial(_ method: any Method, steps: Int, report: (SearchEvent) throws -> Void) throws
+        -> (MethodResult, ValidationScores?)
+    {
+        let started = monotonicSeconds()
+        Engine.resetPeakResident()
+        var result = MethodResult(name: method.name, status: .failed)
+        var best: (rate: Double, evaluation: Evaluation)?
+        for rate in type(of: method).card.learningRates {
+            if shouldStop() {
+                result.reason = "interrupted during its trials"
+                break
+            }
+            try report(.begin(method: method.name, activity: "trial, learning rate \(rate)", steps: steps))
+            let adapter = try start(method)
+            if result.trainedParameters == 0 { result.trainedParameters = adapter.parameters.count }
+            do {
+                let trainer = try Trainer(
+                    model: preparation.model, adapter: adapter, examples: preparation.train,
+                    plan: plan(steps: steps, learningRate: rate))
+                let outcome = try trainer.run(shouldStop: shouldStop) { event in
+                    if case .step(let step) = event { try report(.step(method: method.name, step, of: steps)) }
+                }
+                let evaluation = try evaluate(adapter, outcome.parameters)
+                let point = evaluation.point
+                result.trials.append((rate, point.score, point.loss))
+                if best.map({ isBetter(evaluation, than: $0.evaluation) }) ?? true { best = (rate, evaluation) }
+            } catch let error as HoneError where error.code == .notFinite {
+                result.trials.append((rate, -.infinity, .infinity))
+                try report(.note("\(method.name): learning rate \(rate) diverged"))
+            }
+        }
+        result.seconds = monotonicSeconds() - started
+        result.peakBytes = Engine.peakResidentBytes
+        result.learningRate = best?.rate
+        if best == nil, result.reason.isEmpty { result.reason = "every learning rate diverged" }
+        return (result, best?.evaluation.scores)
+    }
+
+    private func isBetter(_ first: Evaluation, than second: Evaluation) -> Bool {
+        (first.point.score, -first.point.loss) > (second.point.score, -second.point.loss)
+    }
+
+    /// Full training with the learning rate that the trials found best.
+    private func train(
+        _ method: any Method, steps: Int, into result: inout MethodResult, report: (SearchEvent) throws -> Void
+    ) throws {
+        let started = monotonicSeconds()
+        Engine.resetPeakResident()
+        let adapter = try start(method)
+        var plan = plan(steps: steps, learningRate: result.learningRate ?? 1e-3)
+        plan.evaluateEvery = max(8, min(epochSteps / 2, steps / 4))
+        plan.patience = 4
+        try report(.begin(method: method.name, activity: "training", steps: steps))
+        var losses: [(step: Int, loss: Double)] = []
+        var points: [ValidationPoint] = []
+        let trainer = try Trainer(
+            model: preparation.model, adapter: adapter, examples: preparation.train, plan: plan
+        ) { parameters, step in
+            let point = try evaluate(adapter, parameters).point
+            return ValidationPoint(step: step, score: point.score, loss: point.loss)
+        }
+        // The plan was made to fit; only a machine that has become much slower is cut off.
+        let limit = clock.left * 1.5
+        let outcome = try trainer.run(shouldStop: { shouldStop() || monotonicSeconds() - started > limit }) { event in
+            switch event {
+            case .step(let step):
+                losses.append((step.step, step.loss))
+                try report(.step(method: method.name, step, of: steps))
+            case .validation(let point):
+                points.append(point)
+                try report(.validation(method: method.name, point))
+            case .warning(let text):
+                try report(.note("\(method.name): \(text)"))
+            case .checkpoint: break
+            }
+        }
+        var trained = adapter
+        trained.parameters = outcome.parameters
+        var evaluation = try evaluate(adapter, outcome.parameters)
+        let bootstrap = Bootstrap(seed: search.seed)
+        if let outcomes = evaluation.outcomes {
+            evaluation.classification = ClassificationMetrics(outcomes, bootstrap: bootstrap)
+        } else {
+            evaluation.generation = try GenerationMetrics(losses: evaluation.tokenLosses, bootstrap: bootstrap)
+        }
+        result.adapter = trained
+        result.validation = evaluation
+        result.steps = outcome.steps
+        result.lossCurve = losses
+        result.validationCurve = points
+        result.status = .completed
+        result.reason = outcome.ending == .interrupted ? "cut short" : ""
+        result.seconds += monotonicSeconds() - started
+        result.peakBytes = max(result.peakBytes, Engine.peakResidentBytes)
+    }
+}

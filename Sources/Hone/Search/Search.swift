@@ -1,0 +1,266 @@
+import HoneEvaluation
+import HoneFormats
+import HoneMethods
+import HoneModels
+import HoneTasks
+import HoneTorch
+import HoneTraining
+
+/// What the search tells while it goes.
+public enum SearchEvent: Sendable {
+    /// A method begins a trial or its full training.
+    case begin(method: String, activity: String, steps: Int)
+    /// A step is done.
+    case step(method: String, TrainingStep, of: Int)
+    /// Validation is done.
+    case validation(method: String, ValidationPoint)
+    /// A sentence for the person who waits.
+    case note(String)
+}
+
+/// What came of one method.
+public struct MethodResult {
+    /// How far it got.
+    public enum Status: String, Sendable {
+        /// Trained in full and measured.
+        case completed
+        /// Clearly behind after its trials.
+        case dropped
+        /// It does not fit the model or the task.
+        case skipped
+        /// It broke.
+        case failed
+    }
+
+    /// Its name.
+    public var name: String
+    /// How far it got.
+    public var status: Status
+    /// Why, where it was not completed.
+    public var reason = ""
+    /// What it learned.
+    public var adapter: Adapter?
+    /// What validation found in the end.
+    public var validation: Evaluation?
+    /// The learning rates tried and what validation found after each trial.
+    public var trials: [(learningRate: Double, score: Double, loss: Double)] = []
+    /// The learning rate taken.
+    public var learningRate: Double?
+    /// How many optimiser steps the full training had.
+    public var steps = 0
+    /// How long trials and training took.
+    public var seconds = 0.0
+    /// The largest resident memory while it worked, in bytes.
+    public var peakBytes = 0
+    /// How many numbers were trained.
+    public var trainedParameters = 0
+    /// The loss of each step of the full training.
+    public var lossCurve: [(step: Int, loss: Double)] = []
+    /// Validation during the full training.
+    public var validationCurve: [ValidationPoint] = []
+}
+
+/// Tries methods on one split with one budget each, and chooses honestly.
+///
+/// Every gradient method gets the same number of learning rates, each for the same number of steps. Methods that are
+/// clearly behind after that are dropped; the others train in full with their best learning rate, keep the best of
+/// their validations, and are compared pairwise on the validation rows. Steps are planned in halvings of an epoch, so that
+/// the same budget on the same machine gives the same plan; the plan is part of the result.
+public struct Search {
+    /// Task and model.
+    public let preparation: Preparation
+    /// The methods, in the order in which they are tried.
+    public let methods: [any Method]
+    /// How long the whole search may take, in seconds.
+    public let budget: Double
+    /// What everything random is drawn from.
+    public let seed: UInt64
+    /// How many rows a step has.
+    public let batchSize: Int
+
+    /// A search over methods.
+    public init(_ preparation: Preparation, methods: [any Method], budget: Double, seed: UInt64, batchSize: Int = 32) {
+        self.preparation = preparation
+        self.methods = methods
+        self.budget = budget
+        self.seed = seed
+        self.batchSize = min(batchSize, max(1, preparation.train.count / 4))
+    }
+
+    /// What the search found, and what it was planned to do.
+    public struct Outcome {
+        /// One result a method, in the order tried.
+        public var results: [MethodResult]
+        /// The place of the chosen one.
+        public var chosen: Int
+        /// Why it was chosen, in words.
+        public var explanation: String
+        /// Trial steps, full steps and speeds.
+        public var plan: JSON
+        /// Whether it was cut short by the user.
+        public var wasInterrupted: Bool
+    }
+
+    private var validationRows: [Example] { preparation.task.split.validation }
+
+    /// Runs the search.
+    ///
+    /// - Parameters:
+    ///   - shouldStop: asked after every step; the search then ends with what it has.
+    ///   - report: told what happens.
+    /// - Throws: `HoneError` where no method could be completed.
+    public func run(shouldStop: @escaping () -> Bool, report: (SearchEvent) throws -> Void) throws -> Outcome {
+        let clock = SearchClock(budget: budget)
+        var results: [MethodResult] = []
+        var gradient: [any Method] = []
+        var head: ParameterSet?
+        for method in methods {
+            do {
+                try method.checkFit(preparation.model.configuration, preparation.shape)
+            } catch let error as HoneError where error.code == .mismatch {
+                results.append(MethodResult(name: method.name, status: .skipped, reason: error.message))
+                continue
+            }
+            switch type(of: method).card.training {
+            case .gradient:
+                gradient.append(method)
+                results.append(MethodResult(name: method.name, status: .failed))
+            case .solver:
+                guard let solver = method as? any SolverMethod else { continue }
+                try report(.begin(method: method.name, activity: "solving", steps: 0))
+                let result = try solve(solver)
+                head = result.adapter?.parameters
+                try report(.note(summary(result)))
+                results.append(result)
+            case .none:
+                try report(.begin(method: method.name, activity: "scoring", steps: 0))
+                let result = try measureUntrained(method)
+                try report(.note(summary(result)))
+                results.append(result)
+            }
+        }
+        var plan = JSONObject()
+        if !gradient.isEmpty {
+            let trainer = GradientSearch(
+                search: self, clock: clock, head: try head ?? probeHead(), shouldStop: shouldStop)
+            let found = try trainer.run(gradient, report: report, plan: &plan)
+            for result in found {
+                if let place = results.firstIndex(where: { $0.name == result.name }) { results[place] = result }
+            }
+        }
+        let completed = results.indices.filter { results[$0].status == .completed }
+        guard !completed.isEmpty else {
+            let reasons = results.map { "\($0.name): \($0.reason)" }.joined(separator: "; ")
+            throw HoneError(shouldStop() ? .interrupted : .badData, "no method could be completed (\(reasons))")
+        }
+        let choice = try ModelChoice(
+            completed.compactMap { place in
+                let result = results[place]
+                guard let validation = result.validation else { return nil }
+                return ModelChoice.Candidate(
+                    name: result.name, costRank: (try? Methods.named(result.name).card.costRank) ?? 99,
+                    trainedParameters: result.trainedParameters, seconds: result.seconds, scores: validation.scores)
+            }, bootstrap: Bootstrap(seed: seed))
+        return Outcome(
+            results: results, chosen: completed[choice.chosen], explanation: choice.explanation, plan: .object(plan),
+            wasInterrupted: shouldStop())
+    }
+
+    /// One line about a finished method.
+    func summary(_ result: MethodResult) -> String {
+        guard let validation = result.validation else { return "\(result.name): \(result.reason)" }
+        let score = validation.scores.mean
+        let figure =
+            validation.outcomes != nil
+            ? "validation accuracy \(decimals(score, 4))" : "validation loss per token \(decimals(score, 4))"
+        return "\(result.name): \(figure) after \(decimals(result.seconds, 1)) s"
+    }
+
+    /// Frozen features once, then every variant of the solver; validation picks.
+    private func solve(_ solver: any SolverMethod) throws -> MethodResult {
+        let started = monotonicSeconds()
+        Engine.resetPeakResident()
+        var best: (adapter: Adapter, evaluation: Evaluation)?
+        var result = MethodResult(name: solver.name, status: .completed)
+        guard case .classification(let classes) = preparation.shape else { return result }
+        func adapter(_ method: any Method, _ parameters: ParameterSet) -> Adapter {
+            Adapter(
+                method: method, task: preparation.shape, labels: preparation.task.labels, parameters: parameters,
+                encoding: preparation.encoding)
+        }
+        let bare = try Specialist(base: preparation.model, adapter: adapter(solver, ParameterSet()))
+        let features = try bare.features(preparation.train)
+        let validationFeatures = try bare.features(validationRows.map(bare.encoder.encode))
+        let labels = preparation.train.map { $0.label ?? 0 }
+        let wanted = validationRows.map { $0.label ?? 0 }
+        for variant in solver.variants {
+            let parameters = try variant.solve(features: features, labels: labels, classes: classes)
+            let logits = try ClassificationHead.logits(validationFeatures, parameters)
+            let outcomes = try ClassificationOutcomes(
+                labels: wanted, probabilities: logits.softmax(-1).elements(Float.self), classCount: classes)
+            var evaluation = Evaluation(split: "validation")
+            evaluation.outcomes = outcomes
+            let point = evaluation.point
+            result.trials.append((variant.settings.json["strength"]?.number ?? 0, point.score, point.loss))
+            if best.map({ (point.score, -point.loss) > ($0.evaluation.point.score, -$0.evaluation.point.loss) }) ?? true
+            {
+                best = (adapter(variant, parameters), evaluation)
+            }
+        }
+        if var best, let outcomes = best.evaluation.outcomes {
+            best.evaluation.classification = ClassificationMetrics(outcomes, bootstrap: Bootstrap(seed: seed))
+            result.adapter = best.adapter
+            result.validation = best.evaluation
+            result.trainedParameters = best.adapter.parameters.count
+        }
+        result.seconds = monotonicSeconds() - started
+        result.peakBytes = Engine.peakResidentBytes
+        return result
+    }
+
+    /// The head that gradient methods start from, where no probe is among the methods: solved on frozen features.
+    private func probeHead() throws -> ParameterSet? {
+        guard case .classification = preparation.shape else { return nil }
+        return try solve(LinearProbe(MethodSettings(LinearProbe.card))).adapter?.parameters
+    }
+
+    private func measureUntrained(_ method: any Method) throws -> MethodResult {
+        let started = monotonicSeconds()
+        Engine.resetPeakResident()
+        var adapter = try Adapter.initial(
+            method, for: preparation.model, task: preparation.shape, labels: preparation.task.labels,
+            encoding: preparation.encoding, seed: seed)
+        if let chooser = method as? InContextExamples {
+            adapter.demonstrations = chooser.choose(from: preparation.task.split.train, labels: preparation.task.labels)
+            adapter.encoding.maximumLength = preparation.model.maximumLength
+        }
+        var result = MethodResult(name: method.name, status: .completed)
+        let specialist = try Specialist(base: preparation.model, adapter: adapter)
+        result.adapter = adapter
+        result.validation = try Evaluation.measure(
+            specialist, on: validationRows, split: "validation", generates: false, seed: seed)
+        result.seconds = monotonicSeconds() - started
+        result.peakBytes = Engine.peakResidentBytes
+        return result
+    }
+}
+
+/// How much of a budget is left.
+struct SearchClock {
+    private let start = monotonicSeconds()
+    let budget: Double
+
+    var left: Double { budget - (monotonicSeconds() - start) }
+}
+
+/// A number with a fixed count of decimals.
+func decimals(_ value: Double, _ places: Int) -> String {
+    guard value.isFinite else { return "–" }
+    let scale = (0..<places).reduce(1.0) { scale, _ in scale * 10 }
+    let scaled = (abs(value) * scale).rounded()
+    guard scaled < 1e15 else { return String(value) }
+    let whole = String(Int(scaled))
+    let padded = String(repeating: "0", count: max(0, places + 1 - whole.count)) + whole
+    let sign = value < 0 && scaled > 0 ? "-" : ""
+    return places == 0 ? sign + padded : sign + padded.dropLast(places) + "." + padded.suffix(places)
+}

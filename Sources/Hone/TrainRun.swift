@@ -1,0 +1,351 @@
+import Foundation
+import HoneEvaluation
+import HoneFormats
+import HoneMethods
+import HoneModels
+import HoneReports
+import HoneTasks
+import HoneTorch
+import HoneTraining
+
+/// One method, trained by hand.
+public struct TrainRun {
+    /// What can be chosen.
+    public struct Options: Sendable {
+        /// A data file, a folder of them, or a `task.yaml`. Of a single file every row is trained on.
+        public var data: String
+        /// A file with validation rows.
+        public var validation: String?
+        /// A file with test rows.
+        public var test: String?
+        /// The method's name.
+        public var method: String
+        /// Its settings as typed.
+        public var settings: [String: String] = [:]
+        /// The folder of the base model; the default encoder where none is named.
+        public var model: String?
+        /// An adapter folder, of Hone or of PEFT, to start from.
+        public var initialAdapter: String?
+        /// How many steps; wins over epochs.
+        public var steps: Int?
+        /// How many epochs.
+        public var epochs: Double?
+        /// The most tokens of a row.
+        public var maximumLength = 256
+        /// What the base model computes in; what is trained stays `float32`.
+        public var dtype = DType.float32
+        /// The device.
+        public var device = Device.cpu
+        /// Whether prompts begin and completions end with the tokenizer's own tokens.
+        public var marksCompletions = false
+        /// Whether classification starts from a solved head instead of a random one.
+        public var startsFromProbe = false
+        /// Where the run goes.
+        public var out: String?
+        /// Whether to go on with the run in `out`; where there is none yet, it begins.
+        public var resume = false
+        /// Validate after so many steps; four times a run where not given.
+        public var evaluateEvery: Int?
+        /// Batch size, learning rate and the like; its `steps` are worked out from the data where epochs are given, and a
+        /// learning rate of 0 stands for the method's own.
+        public var plan = TrainingPlan(steps: 1, learningRate: 0)
+
+        /// The defaults for some data and a method.
+        public init(data: String, method: String) {
+            self.data = data
+            self.method = method
+        }
+    }
+
+    /// What came of it.
+    public struct Result {
+        /// Where everything is.
+        public var folder: RunFolder
+        /// How training ended.
+        public var ending: TrainingOutcome.Ending
+        /// The machine-readable summary.
+        public var json: JSON
+        /// The summary in one sentence.
+        public var verdict: String
+    }
+
+    /// The choices.
+    public let options: Options
+    /// Task and model.
+    public let preparation: Preparation
+    /// Where training starts.
+    public let adapter: Adapter
+    /// How it goes.
+    public let plan: TrainingPlan
+
+    /// Reads data, model and adapter.
+    ///
+    /// - Throws: `HoneError` for everything that is wrong with them, before any work is done.
+    public init(_ options: Options) throws {
+        let method = try Methods.make(options.method, typed: options.settings)
+        guard (1...1 << 20).contains(options.maximumLength) else {
+            throw HoneError(.usage, "must be from 1 to \(1 << 20), not \(options.maximumLength)", item: "--max-length")
+        }
+        guard options.steps == nil || options.epochs == nil else {
+            throw HoneError(.usage, "give --steps or --epochs, not both", item: "--steps")
+        }
+        if let steps = options.steps, steps < 1 {
+            throw HoneError(.usage, "must be at least 1, not \(steps)", item: "--steps")
+        }
+        if let epochs = options.epochs, !(epochs > 0 && epochs <= 1e6) {
+            throw HoneError(.usage, "must be a number above 0, not \(epochs)", item: "--epochs")
+        }
+        guard !options.resume || options.out != nil else {
+            throw HoneError(.usage, "--resume needs the run's folder: give --out", item: "--resume")
+        }
+        let task = try TrainRun.load(options)
+        let folder = try options.model ?? DefaultModel.folder()
+        let model = try BaseModel(folder: folder, dtype: options.dtype, on: options.device)
+        preparation = try Preparation(
+            task: task, model: model,
+            encoding: .init(maximumLength: options.maximumLength, marksCompletions: options.marksCompletions))
+        var plan = options.plan
+        if plan.learningRate == 0 { plan.learningRate = type(of: method).card.learningRates.first ?? 1e-3 }
+        plan.batchSize = plan.order == .file ? plan.batchSize : min(plan.batchSize, preparation.train.count)
+        let epochSteps = (preparation.train.count + max(1, plan.batchSize) - 1) / max(1, plan.batchSize)
+        let wanted = options.steps ?? Int(((options.epochs ?? 3) * Double(epochSteps)).rounded(.up))
+        plan.steps = max(1, wanted)
+        plan.evaluateEvery = options.evaluateEvery ?? max(1, (plan.steps + 3) / 4)
+        try plan.check()
+        self.options = options
+        self.plan = plan
+        adapter = try TrainRun.start(options, method: method, preparation: preparation, seed: plan.seed)
+    }
+
+    /// Of a plain file every row is trained on; nothing is set aside unless a file or a `task.yaml` says so.
+    private static func load(_ options: Options) throws -> TaskData {
+        let isPlain =
+            !options.data.hasSuffix(".yaml") && !options.data.hasSuffix(".yml") && !FileStatus.isFolder(options.data)
+        let whole = TaskDefinition(splits: SplitFractions(validation: 0, test: 0))
+        return try TaskData.load(
+            path: options.data, validation: options.validation, test: options.test, seed: options.plan.seed,
+            definition: isPlain ? whole : nil)
+    }
+
+    private static func start(
+        _ options: Options, method: any Method, preparation: Preparation, seed: UInt64
+    ) throws -> Adapter {
+        let model = preparation.model
+        var adapter = try Adapter.initial(
+            method, for: model, task: preparation.shape, labels: preparation.task.labels,
+            encoding: preparation.encoding,
+            seed: seed)
+        if let path = options.initialAdapter {
+            let folder = try AdapterFolderReader(path: path)
+            let (found, parameters) = try Adapter.readMethod(folder, for: model)
+            guard found.name == method.name else {
+                throw HoneError(
+                    .mismatch, "holds an adapter of `\(found.name)`, not of `\(method.name)`", file: path,
+                    item: "--init-adapter")
+            }
+            var merged = parameters
+            for parameter in adapter.parameters.all where parameter.group == .head {
+                merged.set(parameter.name, parameter.tensor, group: .head)
+            }
+            adapter.method = found
+            adapter.parameters = merged
+            if folder.description != nil, FileStatus.exists(path + "/head.safetensors"),
+                let whole = try? Adapter.read(path, for: model), whole.labels == adapter.labels
+            {
+                adapter.parameters = whole.parameters
+            }
+        }
+        if options.startsFromProbe, case .classification(let classes) = preparation.shape,
+            type(of: method).card.training == .gradient
+        {
+            let solved = try solvedHead(LinearProbe(MethodSettings(LinearProbe.card)), preparation, classes: classes)
+            for parameter in solved.all { adapter.parameters.set(parameter.name, parameter.tensor, group: .head) }
+        }
+        return adapter
+    }
+
+    /// How many threads a run to be resumed was begun with.
+    public static func threads(ofRun path: String) -> Int? {
+        CheckpointStore.threads(in: RunFolder(path: path).checkpoints)
+    }
+
+    private static func solvedHead(_ solver: any SolverMethod, _ preparation: Preparation, classes: Int) throws
+        -> ParameterSet
+    {
+        let bare = Adapter(
+            method: solver, task: preparation.shape, labels: preparation.task.labels, parameters: ParameterSet(),
+            encoding: preparation.encoding)
+        let features = try Specialist(base: preparation.model, adapter: bare).features(preparation.train)
+        return try solver.solve(features: features, labels: preparation.train.map { $0.label ?? 0 }, classes: classes)
+    }
+
+    /// What the run is: a checkpoint of another one is refused.
+    private var identity: JSON {
+        [
+            "plan": plan.json, "method": .string(adapter.method.name), "settings": adapter.method.settings.json,
+            "model": .string(preparation.model.fingerprint), "dtype": .string("\(options.dtype)"),
+            "data": .string(preparation.task.dataHash), "maximum_length": .integer(preparation.encoding.maximumLength),
+            "marks_completions": .bool(preparation.encoding.marksCompletions), "threads": .integer(Engine.threads),
+            "instruction_set": .string(Engine.instructionSet),
+        ]
+    }
+
+    /// Trains, measures, and writes the run folder.
+    ///
+    /// - Parameters:
+    ///   - shouldStop: asked after every step; the run can then be resumed.
+    ///   - report: told what happens.
+    public func run(shouldStop: @escaping () -> Bool, report: (TrainingEvent) throws -> Void) throws -> Result {
+        let folder: RunFolder
+        if options.resume, let out = options.out, FileStatus.isFolder(out) {
+            folder = RunFolder(path: out)
+        } else {
+            folder = try RunFolder.create(options.out, name: RunFolder.name(after: options.data) + "-" + options.method)
+        }
+        if options.resume, FileStatus.exists(folder.description) {
+            throw HoneError(.usage, "this run is finished already; there is nothing to resume", file: folder.path)
+        }
+        let started = Date()
+        let clock = monotonicSeconds()
+        for warning in preparation.warnings { try report(.warning(warning)) }
+        let trained: Trained
+        switch type(of: adapter.method).card.training {
+        case .gradient: trained = try train(folder, shouldStop: shouldStop, report: report)
+        case .solver, .none: trained = try Trained(adapter: solveOrChoose(), ending: .finished)
+        }
+        if trained.ending == .interrupted {
+            return Result(
+                folder: folder, ending: .interrupted,
+                json: ["run": .string(folder.path), "interrupted": true, "steps": .integer(trained.steps)],
+                verdict:
+                    "stopped after step \(trained.steps) of \(plan.steps); go on with --resume --out \(folder.path)")
+        }
+        return try finish(trained, folder: folder, started: started, clock: clock)
+    }
+
+    private struct Trained {
+        var adapter: Adapter
+        var ending: TrainingOutcome.Ending
+        var steps = 0
+        var seconds = 0.0
+        var tokens = 0
+        var losses: [(step: Int, loss: Double)] = []
+        var points: [ValidationPoint] = []
+    }
+
+    private func train(
+        _ folder: RunFolder, shouldStop: @escaping () -> Bool, report: (TrainingEvent) throws -> Void
+    ) throws -> Trained {
+        let store = try CheckpointStore(folder: folder.checkpoints, identity: identity)
+        let log = try TrainingLog(path: folder.log, after: options.resume ? store.steps.first ?? 0 : 0)
+        let validations = try TrainingLog(path: folder.validation, after: options.resume ? store.steps.first ?? 0 : 0)
+        var trained = Trained(adapter: adapter, ending: .finished)
+        let rows = preparation.task.split.validation
+        var validate: ((ParameterSet, Int) throws -> ValidationPoint)?
+        if !rows.isEmpty {
+            validate = { parameters, step in
+                var candidate = adapter
+                candidate.parameters = parameters
+                let evaluation = try Evaluation.measure(
+                    Specialist(base: preparation.model, adapter: candidate), on: rows, split: "validation",
+                    generates: false, seed: plan.seed)
+                let point = evaluation.point
+                return ValidationPoint(step: step, score: point.score, loss: point.loss)
+            }
+        }
+        let trainer = try Trainer(
+            model: preparation.model, adapter: adapter, examples: preparation.train, plan: plan, validate: validate)
+        let outcome = try trainer.run(checkpoints: store, resume: options.resume, shouldStop: shouldStop) { event in
+            switch event {
+            case .step(let step): try log.write(step)
+            case .validation(let point): try validations.write(point)
+            default: break
+            }
+            try report(event)
+        }
+        // The logs hold the whole run, also what an earlier process did of it.
+        for line in try TrainingLog.lines(of: folder.log) {
+            guard let step = line["step"]?.integer, let loss = line["loss"]?.number else { continue }
+            trained.losses.append((step, loss))
+            trained.tokens += line["tokens"]?.integer ?? 0
+            trained.seconds += line["seconds"]?.number ?? 0
+        }
+        for line in try TrainingLog.lines(of: folder.validation) {
+            guard let step = line["step"]?.integer, let score = line["validation_score"]?.number,
+                let loss = line["validation_loss"]?.number
+            else { continue }
+            trained.points.append(ValidationPoint(step: step, score: score, loss: loss))
+        }
+        trained.adapter.parameters = outcome.parameters
+        trained.ending = outcome.ending
+        trained.steps = outcome.steps
+        return trained
+    }
+
+    private func solveOrChoose() throws -> Adapter {
+        var adapter = adapter
+        if let solver = adapter.method as? any SolverMethod, case .classification(let classes) = preparation.shape {
+            adapter.parameters = try TrainRun.solvedHead(solver, preparation, classes: classes)
+        }
+        if let chooser = adapter.method as? InContextExamples {
+            adapter.demonstrations = chooser.choose(from: preparation.task.split.train, labels: preparation.task.labels)
+            adapter.encoding.maximumLength = preparation.model.maximumLength
+        }
+        return adapter
+    }
+
+    private func finish(_ trained: Trained, folder: RunFolder, started: Date, clock: Double) throws -> Result {
+        let specialist = try Specialist(base: preparation.model, adapter: trained.adapter)
+        func measure(_ rows: [Example], _ split: String) throws -> Evaluation? {
+            rows.isEmpty ? nil : try Evaluation.measure(specialist, on: rows, split: split, seed: plan.seed)
+        }
+        let validation = try measure(preparation.task.split.validation, "validation")
+        let test = try measure(preparation.task.split.test, "test")
+        try folder.replaceAdapter { try trained.adapter.write(to: $0, for: preparation.model) }
+        let writer = RunWriter(
+            folder: folder, preparation: preparation, seed: plan.seed, started: started,
+            seconds: monotonicSeconds() - clock)
+        var description = writer.description(verb: "train", method: trained.adapter.method)
+        description["plan"] = plan.json
+        description["identity"] = identity
+        var metrics = writer.metrics(validation: validation, test: test)
+        let last = trained.losses.suffix(max(1, trained.losses.count / 10))
+        if !last.isEmpty {
+            metrics["training_loss"] = .number(last.reduce(0) { $0 + $1.loss } / Double(last.count))
+        }
+        metrics["steps"] = .integer(trained.steps)
+        metrics["training_seconds"] = .number(trained.seconds)
+        metrics["tokens"] = .integer(trained.tokens)
+        if trained.seconds > 0 { metrics["tokens_per_second"] = .number(Double(trained.tokens) / trained.seconds) }
+        metrics["trained_parameters"] = .integer(trained.adapter.parameters.count)
+        metrics["peak_memory_bytes"] = .integer(Engine.peakResidentBytes)
+        var verdict = writer.verdict(trained.adapter.method.name, validation: validation, test: test)
+        if validation == nil, test == nil, let loss = metrics["training_loss"]?.number {
+            verdict += ": training loss \(decimals(loss, 4)) over the last \(last.count) steps"
+        }
+        var result = MethodResult(name: trained.adapter.method.name, status: .completed)
+        result.validation = validation
+        result.learningRate = plan.learningRate
+        result.steps = trained.steps
+        result.seconds = writer.seconds
+        result.peakBytes = Engine.peakResidentBytes
+        result.trainedParameters = trained.adapter.parameters.count
+        result.lossCurve = trained.losses
+        result.validationCurve = trained.points
+        var content = writer.report(
+            verdict: verdict, results: [result], chosen: result.name, explanation: "", validation: validation,
+            test: test)
+        content.settings = JSON.object(description).text(pretty: true)
+        try HTMLReport(content).write(to: folder.report)
+        try writer.write(
+            description: description, metrics: metrics, predictions: test ?? validation,
+            examples: test != nil ? preparation.task.split.test : preparation.task.split.validation)
+        var json = metrics
+        json["run"] = .string(folder.path)
+        json["method"] = .string(result.name)
+        json["report"] = .string(folder.report)
+        json["losses"] = .array(trained.losses.map { .number($0.loss) })
+        json["verdict"] = .string(verdict)
+        return Result(folder: folder, ending: trained.ending, json: .object(json), verdict: verdict)
+    }
+}

@@ -1,0 +1,60 @@
+import ArgumentParser
+import CHoneStart
+import Foundation
+import HoneFormats
+
+/// The command: arguments in, calls to `Hone`, words out.
+@main
+struct HoneMain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "hone",
+        abstract: "Makes a general language model good at one task, and proves it.",
+        discussion: """
+            Give a table of examples; Hone tries the ways of adapting a model that fit, measures each on rows it has not \
+            seen, and leaves the best specialist in a folder with its report.
+
+              hone fit tickets.csv                          try methods within 15 minutes, pick one honestly
+              hone fit tickets.csv --methods probe,lora     only these
+              hone train rows.jsonl --method lora --model DIR --set rank=16
+              hone predict runs/tickets-1 "my card is stuck in the machine"
+              hone eval runs/tickets-1 --data new.csv       the numbers again, on other rows
+
+            Data is CSV, TSV, JSONL or JSON: text and label columns for classification, {prompt, completion} or \
+            {messages} for generation. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
+            """,
+        version: Version.text,
+        subcommands: [
+            FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, MethodsCommand.self,
+            DoctorCommand.self,
+        ])
+
+    static func main() {
+        hone_start_settings()
+        // A reader that goes away (`hone methods | head -1`) is no reason to be killed without a word.
+        signal(SIGPIPE, SIG_IGN)
+        var command: any ParsableCommand
+        do {
+            command = try parseAsRoot()
+        } catch {
+            finish(parsing: error)
+        }
+        do {
+            try command.run()
+        } catch let error as HoneError {
+            Console.error(error.description)
+            Foundation.exit(error.code.exitCode)
+        } catch let code as ExitCode {
+            Foundation.exit(code.rawValue)
+        } catch {
+            finish(parsing: error)
+        }
+    }
+
+    /// Help and versions go to standard output, everything else is wrong usage.
+    private static func finish(parsing error: any Error) -> Never {
+        let isHelp = exitCode(for: error) == .success
+        let text = fullMessage(for: error)
+        Console.write(text + "\n", to: isHelp ? .standardOutput : .standardError)
+        Foundation.exit(isHelp ? 0 : 2)
+    }
+}

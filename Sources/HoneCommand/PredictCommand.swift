@@ -1,0 +1,93 @@
+import ArgumentParser
+import Foundation
+import Hone
+import HoneFormats
+import HoneModels
+import HoneReports
+import HoneTasks
+import HoneTorch
+
+/// `hone predict`
+struct PredictCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "predict",
+        abstract: "Asks a specialist.",
+        discussion: """
+            Texts come as arguments, from a file (a table as in training, or plain lines in a .txt), or, where neither is \
+            given, line by line from standard input. One answer a line: label, probability, or the text written.
+
+              hone predict runs/tickets-1 "my card is stuck in the machine"
+              hone predict runs/tickets-1 --file new.csv --json
+              cat lines.txt | hone predict runs/tickets-1
+            """)
+
+    @Argument(help: ArgumentHelp("The folder of a run.", valueName: "run"))
+    var folder: String
+    @Argument(help: "Texts to answer.") var texts: [String] = []
+    @Option(help: "A table with the columns of the task, or a .txt with a text a line.") var file: String?
+    @Option(help: "The base model's folder, where it has moved.") var model: String?
+    @Option(name: .customLong("max-new-tokens"), help: "The most tokens written, in generation.") var maximumNewTokens =
+        64
+    @Option(help: "Above 0, tokens are drawn instead of taken greedily.") var temperature = 0.0
+    @Option(help: "The seed of the draws.") var seed: UInt64 = 0
+    @Option(help: "How many threads. Default: as many as are fastest here.") var threads: Int?
+    @Flag(help: "Print one JSON object on standard output.") var json = false
+
+    func run() throws {
+        guard texts.isEmpty || file == nil else {
+            throw HoneError(.usage, "give texts or --file, not both", item: "--file")
+        }
+        guard (1...1 << 20).contains(maximumNewTokens) else {
+            throw HoneError(.usage, "must be from 1 to \(1 << 20), not \(maximumNewTokens)", item: "--max-new-tokens")
+        }
+        guard temperature >= 0, temperature.isFinite else {
+            throw HoneError(.usage, "must not be below 0", item: "--temperature")
+        }
+        try Engine.start(threads: threads)
+        let saved = try SavedRun(path: folder, model: model)
+        var options = GenerationOptions()
+        options.maximumNewTokens = maximumNewTokens
+        options.temperature = temperature
+        options.seed = seed
+        if let file, !file.hasSuffix(".txt") {
+            let (examples, warnings) = try saved.definition.examples(file: file, needsTargets: false)
+            for warning in warnings { Console.error("warning: \(warning)") }
+            try answer(examples.map(\.input), saved, options)
+        } else if let file {
+            guard let content = try? String(contentsOfFile: file, encoding: .utf8) else {
+                throw HoneError(.fileSystem, "cannot be read as UTF-8 text", file: file)
+            }
+            try answer(lines(content).map(saved.input(text:)), saved, options)
+        } else if !texts.isEmpty {
+            try answer(texts.map(saved.input(text:)), saved, options)
+        } else {
+            let content = FileHandle.standardInput.readDataToEndOfFile()
+            guard let text = String(data: content, encoding: .utf8) else {
+                throw HoneError(.badFile, "is not UTF-8 text", file: "standard input")
+            }
+            try answer(lines(text).map(saved.input(text:)), saved, options)
+        }
+    }
+
+    private func lines(_ text: String) -> [String] {
+        text.split(whereSeparator: \.isNewline).map(String.init).filter { !$0.allSatisfy(\.isWhitespace) }
+    }
+
+    private func answer(_ inputs: [Example.Input], _ saved: SavedRun, _ options: GenerationOptions) throws {
+        guard !inputs.isEmpty else {
+            throw HoneError(.usage, "there is nothing to answer: give texts, --file, or lines")
+        }
+        let predictions = try saved.predict(inputs, options: options)
+        if json {
+            Console.print(json: ["predictions": .array(predictions.map(\.json))])
+            return
+        }
+        for prediction in predictions {
+            if let probability = prediction.probability {
+                Console.print("\(prediction.answer)\t\(String(format: "%.4f", probability))")
+            } else {
+                Console.print(prediction.answer)
+            }
+        }
+    }
+}
