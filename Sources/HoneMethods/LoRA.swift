@@ -189,15 +189,6 @@ extension LoRA {
         try folder.writePEFT(.lora(configuration), tensors: tensors, model: model, task: task)
     }
 
-    /// Whether a folder must hold both factors of a module: one of them is there, or the module is named in full.
-    private static func expects(
-        _ module: String, of site: String, _ parameters: ParameterSet, _ configuration: LoRAConfiguration
-    ) -> Bool {
-        if parameters[site + ".lora_A"] != nil || parameters[site + ".lora_B"] != nil { return true }
-        if case .names(let names) = configuration.targetModules { return names.contains(module) }
-        return false
-    }
-
     /// Reads PEFT's `LORA` folder, whoever wrote it; ranks come from the tensors, scales from the patterns.
     public static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws
         -> (method: LoRA, parameters: ParameterSet)
@@ -244,14 +235,15 @@ extension LoRA {
             throw HoneError(.badFile, "holds no LoRA tensors", file: folder.tensorFile)
         }
         try checkComplete(parameters, configuration.targetModules, for: model, folder: folder)
-        for (site, module) in modules where expects(module, of: site, parameters, configuration) {
-            guard let down = parameters[site + ".lora_A"], let up = parameters[site + ".lora_B"] else {
-                throw HoneError(
-                    .mismatch, "a factor of this module is missing; the file is not whole", file: folder.tensorFile,
-                    item: module)
-            }
-            guard down.size(0) == up.size(1) else {
+        for (site, module) in model.family.modules(model.configuration) {
+            switch (parameters[site + ".lora_A"], parameters[site + ".lora_B"]) {
+            case (nil, nil): continue
+            case (let down?, let up?) where down.size(0) == up.size(1): continue
+            case (.some, .some):
                 throw HoneError(.mismatch, "the two factors differ in rank", file: folder.tensorFile, item: module)
+            default:
+                throw HoneError(
+                    .mismatch, "one of the two factors is missing", file: folder.tensorFile, item: module)
             }
         }
         // What Hone wrote remembers its settings as they were given; PEFT's are the same in other words.

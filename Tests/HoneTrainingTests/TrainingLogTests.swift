@@ -1,8 +1,9 @@
 import Foundation
 import HoneFormats
 import HoneTesting
-import HoneTraining
 import Testing
+
+@testable import HoneTraining
 
 @Suite struct TrainingLogTests {
     private func step(_ number: Int, loss: Double) -> TrainingStep {
