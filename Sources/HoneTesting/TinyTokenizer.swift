@@ -47,9 +47,9 @@ enum TinyTokenizer {
         ]
         let pair = single + [piece("Sequence", "B", 1), piece("SpecialToken", "[SEP]", 1)]
         let tokenizer: JSON = [
-            "version": "1.0", "truncation": nil, "padding": nil, "added_tokens": added(special),
+            "version": "1.0", "truncation": .null, "padding": .null, "added_tokens": added(special),
             "normalizer": [
-                "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": nil,
+                "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": .null,
                 "lowercase": true,
             ],
             "pre_tokenizer": ["type": "BertPreTokenizer"],
@@ -88,11 +88,12 @@ enum TinyTokenizer {
         }
         let bytes: JSON = ["type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true]
         let tokenizer: JSON = [
-            "version": "1.0", "truncation": nil, "padding": nil, "added_tokens": added(special), "normalizer": nil,
-            "pre_tokenizer": bytes, "post_processor": nil, "decoder": bytes,
+            "version": "1.0", "truncation": .null, "padding": .null, "added_tokens": added(special),
+            "normalizer": .null,
+            "pre_tokenizer": bytes, "post_processor": .null, "decoder": bytes,
             "model": [
-                "type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil,
-                "end_of_word_suffix": nil, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+                "type": "BPE", "dropout": .null, "unk_token": .null, "continuing_subword_prefix": .null,
+                "end_of_word_suffix": .null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
                 "vocab": vocabulary(tokens), "merges": .array(merges),
             ],
         ]

@@ -90,7 +90,7 @@ import Testing
 
     @Test(arguments: ["labels", "task", "version", "maximum_length", "marks_completions", "demonstrations", "method"])
     func `a field of hone dot json that makes no sense is refused by name`(field: String) throws {
-        for wrong in ["no such thing", .array([]), .array([1]), .array([nil]), .integer(-1)] as [JSON] {
+        for wrong in ["no such thing", .array([]), .array([1]), .array([.null]), .integer(-1)] as [JSON] {
             // No demonstrations are some, and a shot may be left out.
             if field == "demonstrations", wrong.array?.isEmpty ?? true { continue }
             let folder = try written(initial("lora")) { $0[field] = wrong }
