@@ -63,6 +63,7 @@ let package = Package(
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),
+        .testTarget(name: "HoneCommandTests", dependencies: ["HoneFormats", "HoneCommand"], exclude: ["Fixtures"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20
