@@ -42,8 +42,10 @@ public struct TrainRun {
         public var startsFromProbe = false
         /// Where the run goes.
         public var out: String?
-        /// Whether to go on with the run in `out`.
+        /// Whether to go on with the run in `out`; where there is none yet, it begins.
         public var resume = false
+        /// Validate after so many steps; four times a run where not given.
+        public var evaluateEvery: Int?
         /// Batch size, learning rate and the like; its `steps` are worked out from the data where epochs are given, and a
         /// learning rate of 0 stands for the method's own.
         public var plan = TrainingPlan(steps: 1, learningRate: 0)
@@ -108,6 +110,7 @@ public struct TrainRun {
         let epochSteps = (preparation.train.count + max(1, plan.batchSize) - 1) / max(1, plan.batchSize)
         let wanted = options.steps ?? Int(((options.epochs ?? 3) * Double(epochSteps)).rounded(.up))
         plan.steps = max(1, wanted)
+        plan.evaluateEvery = options.evaluateEvery ?? max(1, (plan.steps + 3) / 4)
         try plan.check()
         self.options = options
         self.plan = plan
@@ -161,6 +164,11 @@ public struct TrainRun {
         return adapter
     }
 
+    /// How many threads a run to be resumed was begun with.
+    public static func threads(ofRun path: String) -> Int? {
+        CheckpointStore.threads(in: RunFolder(path: path).checkpoints)
+    }
+
     private static func solvedHead(_ solver: any SolverMethod, _ preparation: Preparation, classes: Int) throws
         -> ParameterSet
     {
@@ -189,10 +197,7 @@ public struct TrainRun {
     ///   - report: told what happens.
     public func run(shouldStop: @escaping () -> Bool, report: (TrainingEvent) throws -> Void) throws -> Result {
         let folder: RunFolder
-        if options.resume, let out = options.out {
-            guard FileStatus.isFolder(out) else {
-                throw HoneError(.usage, "there is no run to resume", file: out, item: "--out")
-            }
+        if options.resume, let out = options.out, FileStatus.isFolder(out) {
             folder = RunFolder(path: out)
         } else {
             folder = try RunFolder.create(options.out, name: RunFolder.name(after: options.data) + "-" + options.method)
@@ -252,21 +257,28 @@ public struct TrainRun {
             model: preparation.model, adapter: adapter, examples: preparation.train, plan: plan, validate: validate)
         let outcome = try trainer.run(checkpoints: store, resume: options.resume, shouldStop: shouldStop) { event in
             switch event {
-            case .step(let step):
-                try log.write(step)
-                trained.losses.append((step.step, step.loss))
-                trained.tokens += step.tokens
-            case .validation(let point):
-                try validations.write(point)
-                trained.points.append(point)
+            case .step(let step): try log.write(step)
+            case .validation(let point): try validations.write(point)
             default: break
             }
             try report(event)
         }
+        // The logs hold the whole run, also what an earlier process did of it.
+        for line in try TrainingLog.lines(of: folder.log) {
+            guard let step = line["step"]?.integer, let loss = line["loss"]?.number else { continue }
+            trained.losses.append((step, loss))
+            trained.tokens += line["tokens"]?.integer ?? 0
+            trained.seconds += line["seconds"]?.number ?? 0
+        }
+        for line in try TrainingLog.lines(of: folder.validation) {
+            guard let step = line["step"]?.integer, let score = line["validation_score"]?.number,
+                let loss = line["validation_loss"]?.number
+            else { continue }
+            trained.points.append(ValidationPoint(step: step, score: score, loss: loss))
+        }
         trained.adapter.parameters = outcome.parameters
         trained.ending = outcome.ending
         trained.steps = outcome.steps
-        trained.seconds = outcome.trainingSeconds
         return trained
     }
 

@@ -62,8 +62,8 @@ struct TrainCommand: ParsableCommand {
     @Option(name: .customLong("evaluate-every"), help: "Validate after so many steps. Default: four times a run.")
     var evaluateEvery: Int?
     @Option(help: "Stop after so many validations without improvement; 0 for never.") var patience = 0
-    @Option(name: .customLong("checkpoint-every"), help: "Write a checkpoint after so many steps.")
-    var checkpointEvery = 50
+    @Option(name: .customLong("checkpoint-every"), help: "Write a checkpoint after so many steps. Default: every minute.")
+    var checkpointEvery = 0
     @Flag(name: .customLong("mark-completions"), help: "Begin prompts and end completions with the model's own tokens.")
     var marksCompletions = false
     @Flag(name: .customLong("probe-head"), help: "Start classification from a solved head instead of a random one.")
@@ -77,7 +77,7 @@ struct TrainCommand: ParsableCommand {
     @Flag(help: "No progress.") var quiet = false
 
     func run() throws {
-        try Engine.start(threads: threads)
+        try Engine.start(threads: threads ?? (resume ? out.flatMap(TrainRun.threads(ofRun:)) : nil))
         var options = TrainRun.Options(data: data, method: method)
         for pair in settings {
             guard let equals = pair.firstIndex(of: "="), equals != pair.startIndex else {
@@ -119,7 +119,7 @@ struct TrainCommand: ParsableCommand {
         options.plan.patience = patience
         options.plan.seed = seed
         options.plan.checkpointEvery = checkpointEvery
-        options.plan.evaluateEvery = evaluateEvery ?? 0
+        options.evaluateEvery = evaluateEvery
         let training = try TrainRun(options)
         Interruption.install()
         let voice = TrainVoice(quiet: quiet, method: method, totalSteps: training.plan.steps)

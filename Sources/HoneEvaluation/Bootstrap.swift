@@ -4,7 +4,8 @@ import HoneFormats
 ///
 /// Examples are drawn with replacement, as many as there are; the figure is computed on each such resample, and the
 /// interval holds the middle `confidence` of those figures. Percentiles interpolate linearly between order statistics
-/// (type 7 of Hyndman and Fan, NumPy's default). Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13.
+/// (type 7 of Hyndman and Fan, NumPy's default). Efron and Tibshirani, "An introduction to the bootstrap", 1993,
+/// chapter 13.
 ///
 /// Each figure draws from a random stream of its own name, so adding one figure to a report never moves another.
 public struct Bootstrap: Hashable, Sendable {
@@ -24,9 +25,9 @@ public struct Bootstrap: Hashable, Sendable {
 
     /// The interval of a proportion, such as accuracy or exact match.
     ///
-    /// The number of counted items in a resample follows a binomial distribution, so it is drawn at once instead of item by
-    /// item. Where all or none are counted every resample is the same and says nothing about the uncertainty; there
-    /// Wilson's interval is given instead.
+    /// The number of counted items in a resample follows a binomial distribution, so it is drawn at once instead of
+    /// item by item. Where all or none are counted every resample is the same and says nothing about the uncertainty;
+    /// there Wilson's interval is given instead.
     /// - Parameters:
     ///   - count: how many items are counted; clamped to `0...total`.
     ///   - total: how many items there are; with none the result is `Interval.none`.

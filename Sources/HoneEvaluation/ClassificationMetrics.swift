@@ -11,15 +11,15 @@ public struct ClassificationMetrics: Hashable, Sendable {
     public let accuracy: Interval
     /// The unweighted mean of the F1 of the classes that occur among the labels or the predictions.
     ///
-    /// scikit-learn's `f1_score(average="macro", zero_division=0)` without `labels=`: a class that occurs in neither is left
-    /// out of the mean, a class that occurs in only one of them counts as 0. Each resample follows the same rule.
+    /// scikit-learn's `f1_score(average="macro", zero_division=0)` without `labels=`: a class that occurs in neither is
+    /// left out of the mean, a class that occurs in only one of them counts as 0. Each resample follows the same rule.
     public let macroF1: Interval
     /// The mean negative logarithm of the right class's probability, in nats; nil without probabilities.
     public let logLoss: Interval?
     /// The mean over the examples of the squared error summed over the classes, from 0 to 2; nil without probabilities.
     ///
-    /// Brier, "Verification of forecasts expressed in terms of probability", 1950. For two classes this is twice the score
-    /// that counts the positive class only.
+    /// Brier, "Verification of forecasts expressed in terms of probability", 1950. For two classes this is twice the
+    /// score that counts the positive class only.
     public let brierScore: Interval?
     /// The mean entropy of the predicted probabilities, in nats; nil without probabilities.
     public let meanEntropy: Double?

@@ -14,12 +14,12 @@ public struct ClassificationOutcomes: Hashable, Sendable {
     /// The outcomes of a classifier.
     /// - Parameters:
     ///   - labels: one class index per example.
-    ///   - predictions: one class index per example; without them the most probable class counts as predicted, the first
-    ///     of several equal ones.
+    ///   - predictions: one class index per example; without them the most probable class counts as predicted, the
+    ///     first of several equal ones.
     ///   - probabilities: row-major, examples times `classCount`; may be left out if predictions are given.
     ///   - classCount: how many classes there are.
-    /// - Throws: `HoneError` of kind `badData` if counts differ, an index is not below `classCount`, there are over a million classes, or a probability
-    ///   is not between 0 and 1 (rounding of 1e-3 is forgiven).
+    /// - Throws: `HoneError` of kind `badData` if counts differ, an index is not below `classCount`, there are over a
+    ///   million classes, or a probability is not between 0 and 1 (rounding of 1e-3 is forgiven).
     public init(labels: [Int], predictions: [Int]? = nil, probabilities: [Float] = [], classCount: Int) throws {
         guard (0...1_000_000).contains(classCount) else {
             throw HoneError(.badData, "\(classCount) is no sensible number of classes")
@@ -93,7 +93,8 @@ public struct ClassificationOutcomes: Hashable, Sendable {
         }
     }
 
-    /// The sum over the classes of (probability - 1 if right, else 0) squared of each example; empty without probabilities.
+    /// The sum over the classes of (probability - 1 if right, else 0) squared of each example; empty without
+    /// probabilities.
     public var squaredErrors: [Double] {
         guard hasProbabilities else { return [] }
         return labels.indices.map { example in

@@ -50,8 +50,8 @@ public struct Comparison: Hashable, Sendable, Codable {
     /// - Parameters:
     ///   - first: one number per example.
     ///   - second: one number per example, in the same order.
-    ///   - weights: what the differences are divided by in sum, such as token counts where the numbers are sums over tokens;
-    ///     without it each example counts as one.
+    ///   - weights: what the differences are divided by in sum, such as token counts where the numbers are sums over
+    ///     tokens; without it each example counts as one.
     ///   - flips: how many random flips are tried; where there are no more in total, all are tried.
     ///   - bootstrap: how the interval is drawn, and the seed of the flips.
     /// - Throws: `HoneError` of kind `mismatch` if the numbers of examples differ or are zero, of kind `notFinite` if a

@@ -23,8 +23,8 @@ enum NormalDistribution {
 
 /// The binomial distribution, accurate to about 14 digits for any number of trials.
 ///
-/// Loader, "Fast and accurate computation of binomial probabilities", 2000: the probability is written with deviances, so
-/// that no large logarithms cancel.
+/// Loader, "Fast and accurate computation of binomial probabilities", 2000: the probability is written with deviances,
+/// so that no large logarithms cancel.
 enum BinomialDistribution {
     /// The probability of exactly `count` successes in `trials` trials of probability `probability`.
     static func mass(_ count: Int, trials: Int, probability: Double) -> Double {

@@ -69,8 +69,8 @@ public struct GenerationMetrics: Hashable, Sendable {
 
     /// What exact match compares: the text without white space and line breaks at both ends.
     ///
-    /// Nothing else is changed: case, punctuation and inner spaces count. Texts that differ only in how Unicode composes
-    /// their characters are equal, as Swift compares strings.
+    /// Nothing else is changed: case, punctuation and inner spaces count. Texts that differ only in how Unicode
+    /// composes their characters are equal, as Swift compares strings.
     public static func normalised(_ text: String) -> String {
         text.trimmingCharacters(in: .whitespacesAndNewlines)
     }

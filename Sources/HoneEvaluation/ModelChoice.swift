@@ -43,8 +43,8 @@ public enum ValidationScores: Hashable, Sendable {
     }
 
     /// Tests for a difference from other scores of the same examples; positive differences favour this side.
-    /// - Throws: `HoneError` of kind `mismatch` if kinds, numbers of examples or numbers of tokens differ, of kind `notFinite`
-    ///   if a loss is not finite.
+    /// - Throws: `HoneError` of kind `mismatch` if kinds, numbers of examples or numbers of tokens differ, of kind
+    ///   `notFinite` if a loss is not finite.
     public func compared(with other: ValidationScores, bootstrap: Bootstrap = Bootstrap()) throws -> Comparison {
         switch (self, other) {
         case (.correctness(let first), .correctness(let second)):
@@ -63,8 +63,8 @@ public enum ValidationScores: Hashable, Sendable {
         }
     }
 
-    /// Whether these scores are so far behind the best that going on is a waste: even the upper end of the paired bootstrap
-    /// interval of the difference is below zero.
+    /// Whether these scores are so far behind the best that going on is a waste: even the upper end of the paired
+    /// bootstrap interval of the difference is below zero.
     ///
     /// Says no while there are fewer than `minimumCount` examples, where such intervals are too short.
     /// - Throws: as `compared(with:)`, except that losses that are not finite are behind any that are.
@@ -79,9 +79,10 @@ public enum ValidationScores: Hashable, Sendable {
 
 /// The choice of one method among several by their validation scores: the cheapest that cannot be told from the best.
 ///
-/// The best by mean sets the mark. A cheaper candidate wins if a paired test does not find it different from the best at
-/// the given level; of several such, the cheapest. No correction for the number of tests is made: a correction would
-/// only favour cheap methods more. With few validation examples little can be told apart; the sentence gives their number.
+/// The best by mean sets the mark. A cheaper candidate wins if a paired test does not find it different from the best
+/// at the given level; of several such, the cheapest. No correction for the number of tests is made: a correction would
+/// only favour cheap methods more. With few validation examples little can be told apart; the sentence gives their
+/// number.
 public struct ModelChoice: Hashable, Sendable {
     /// One method that could be chosen.
     public struct Candidate: Hashable, Sendable {
@@ -117,8 +118,8 @@ public struct ModelChoice: Hashable, Sendable {
     public let chosen: Int
     /// The index of the candidate with the best mean.
     public let best: Int
-    /// The comparison of each candidate with the best; positive differences favour the candidate. nil for the best itself
-    /// and for candidates whose scores are not finite.
+    /// The comparison of each candidate with the best; positive differences favour the candidate. nil for the best
+    /// itself and for candidates whose scores are not finite.
     public let comparisons: [Comparison?]
     /// Why this one was chosen, with the numbers, in one or two sentences.
     public let explanation: String
@@ -128,8 +129,8 @@ public struct ModelChoice: Hashable, Sendable {
     ///   - candidates: at least one; all scored on the same examples.
     ///   - level: the p-value above which two candidates cannot be told apart.
     ///   - bootstrap: how intervals are drawn.
-    /// - Throws: `HoneError` of kind `usage` without candidates, of kind `notFinite` if no candidate has a finite mean, and
-    ///   as `ValidationScores.compared(with:)`.
+    /// - Throws: `HoneError` of kind `usage` without candidates, of kind `notFinite` if no candidate has a finite mean,
+    ///   and as `ValidationScores.compared(with:)`.
     public init(_ candidates: [Candidate], level: Double = 0.05, bootstrap: Bootstrap = Bootstrap()) throws {
         guard !candidates.isEmpty else { throw HoneError(.usage, "there is no method to choose from") }
         let usable = candidates.indices.filter { candidates[$0].scores.mean.isFinite }

@@ -24,8 +24,8 @@ public struct McNemar: Hashable, Sendable {
 
     /// The mid-p-value: the exact one minus the probability of the observed count.
     ///
-    /// Fagerland, Lydersen and Laake, "The McNemar test for binary matched-pairs data: mid-p and asymptotic are better than
-    /// exact conditional", BMC Medical Research Methodology 13:91, 2013, equation 6.
+    /// Fagerland, Lydersen and Laake, "The McNemar test for binary matched-pairs data: mid-p and asymptotic are better
+    /// than exact conditional", BMC Medical Research Methodology 13:91, 2013, equation 6.
     public var midP: Double {
         guard onlyFirst + onlySecond > 0 else { return 1 }
         let observed = BinomialDistribution.mass(
@@ -38,11 +38,12 @@ public struct McNemar: Hashable, Sendable {
     }
 }
 
-/// The sign-flip permutation test: if two methods are equally good, each paired difference could as well be of opposite sign.
+/// The sign-flip permutation test: if two methods are equally good, each paired difference could as well be of opposite
+/// sign.
 ///
-/// Two-sided on the sum of the differences. With few differences that are not zero all sign patterns are tried, otherwise
-/// random ones, and the observed pattern counts as one of them, so that the p-value is never 0: Phipson and Smyth,
-/// "Permutation p-values should never be zero", 2010.
+/// Two-sided on the sum of the differences. With few differences that are not zero all sign patterns are tried,
+/// otherwise random ones, and the observed pattern counts as one of them, so that the p-value is never 0: Phipson and
+/// Smyth, "Permutation p-values should never be zero", 2010.
 public struct SignFlipTest: Hashable, Sendable {
     /// The p-value; 1 where all differences are zero.
     public let pValue: Double

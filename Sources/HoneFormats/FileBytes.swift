@@ -33,15 +33,18 @@ final class FileDescriptor: Sendable {
         self.path = path
     }
 
-    /// Opens a file to read it; a folder is refused.
-    convenience init(reading path: String) throws {
+    /// Opens a file to read it; a folder is refused, and, where asked, a pipe, which could keep us waiting for ever.
+    convenience init(reading path: String, onlyRegular: Bool = false) throws {
         try FileProblem.checkPath(path)
-        let number = open(path, O_RDONLY | O_CLOEXEC)
+        let number = open(path, O_RDONLY | O_CLOEXEC | (onlyRegular ? O_NONBLOCK : 0))
         guard number >= 0 else { throw FileProblem.error("cannot open", path, errno) }
         self.init(number: number, path: path)
         var status = stat()
         guard fstat(number, &status) == 0 else { throw FileProblem.error("cannot read", path, errno) }
         guard status.st_mode & S_IFMT != S_IFDIR else { throw FileProblem.error("cannot read", path, EISDIR) }
+        guard !onlyRegular || status.st_mode & S_IFMT == S_IFREG else {
+            throw HoneError(.fileSystem, "cannot read: this is a pipe or a device, not a file", file: path)
+        }
     }
 
     deinit { close(number) }

@@ -14,7 +14,7 @@ public enum FileHash {
     ///
     /// - Throws: `HoneError` (`.fileSystem`) when the file cannot be read.
     public static func lengthAndSHA256(ofFile path: String) throws -> (length: Int, sha256: String) {
-        let descriptor = try FileDescriptor(reading: path)
+        let descriptor = try FileDescriptor(reading: path, onlyRegular: true)
         var hash = SHA256()
         var length = 0
         try descriptor.forEachPiece { piece in

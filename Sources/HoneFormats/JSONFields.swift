@@ -4,8 +4,8 @@
 ///     let rank = try fields.integer("r", in: 1...65_536)
 ///     let unknown = fields.rest
 public struct JSONFields: Sendable {
-    /// The fields that have not been taken, in their order.
-    public private(set) var rest: JSONObject
+    private let object: JSONObject
+    private var taken: Set<ExactString> = []
     private let file: String?
 
     /// The fields of an object.
@@ -15,8 +15,15 @@ public struct JSONFields: Sendable {
         guard let object = json.object else {
             throw HoneError(.badFile, "expected an object with named fields, found \(json.kind)", file: file)
         }
-        rest = object
+        self.object = object
         self.file = file
+    }
+
+    /// The fields that have not been taken, in their order.
+    public var rest: JSONObject {
+        var rest = JSONObject()
+        for (name, value) in object.pairs where !taken.contains(ExactString(name)) { rest[name] = value }
+        return rest
     }
 
     /// An error about a field of this object.
@@ -24,10 +31,9 @@ public struct JSONFields: Sendable {
         HoneError(code, message, file: file, item: name)
     }
 
-    /// Takes a field as it is; `nil` where it is absent or `null`.
+    /// Takes a field as it is; `nil` where it is absent, `null` or taken already.
     public mutating func value(_ name: String) -> JSON? {
-        guard let value = rest[name] else { return nil }
-        rest[name] = nil
+        guard taken.insert(ExactString(name)).inserted, let value = object[name] else { return nil }
         // Not `value.isNull ? nil : value`: there `nil` would be taken for JSON's own null.
         guard !value.isNull else { return nil }
         return value

@@ -97,8 +97,7 @@ struct JSONParser {
         }
     }
 
-    private mutating func word(_ word: StaticString, _ value: JSON) throws -> JSON {
-        let text = "\(word)"
+    private mutating func word(_ text: String, _ value: JSON) throws -> JSON {
         guard bytes[position...].starts(with: text.utf8) else {
             throw error("expected a value; did you mean \(text)?", at: position)
         }
@@ -128,6 +127,7 @@ struct JSONParser {
             leave()
             return elements
         }
+        elements.reserveCapacity(2)
         while true {
             guard elements.count < limits.elements else {
                 throw error("the array has more than \(limits.elements) elements", at: start)
@@ -190,7 +190,7 @@ struct JSONParser {
         position += 1
         skipSpace()
         let member = try value()
-        guard object.insert(key, member) else {
+        guard object.insert(key, member) == nil else {
             throw error("the key \(JSON.string(String(key.prefix(80))).text()) stands twice", at: keyPosition)
         }
     }

@@ -121,8 +121,9 @@ public struct LoRAConfiguration: Hashable, Sendable {
             "target_parameters", "trainable_token_indices", "arrow_config", "kasa_config", "velora_config",
             "monteclora_config",
         ]
+        let rest = fields.rest
         for name in variants {
-            switch fields.rest[name] {
+            switch rest[name] {
             case nil, .null?, .bool(false)?: continue
             case .array(let elements)? where elements.isEmpty: continue
             case .object(let object)? where object.isEmpty: continue
@@ -133,7 +134,7 @@ public struct LoRAConfiguration: Hashable, Sendable {
             }
         }
         // These begin with a changed base model, which the folder of the adapter does not contain.
-        if let initialization = fields.rest["init_lora_weights"]?.string,
+        if let initialization = rest["init_lora_weights"]?.string,
             ["pissa", "olora", "corda", "loftq", "lora_ga"].contains(where: {
                 initialization.lowercased().hasPrefix($0)
             })

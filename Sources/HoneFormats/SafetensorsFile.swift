@@ -80,7 +80,7 @@ final class FileMapping: Sendable {
     private let address: UInt
 
     init(path: String) throws {
-        let descriptor = try FileDescriptor(reading: path)
+        let descriptor = try FileDescriptor(reading: path, onlyRegular: true)
         self.descriptor = descriptor
         length = try descriptor.length()
         guard length > 0 else {

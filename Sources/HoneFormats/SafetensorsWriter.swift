@@ -114,7 +114,7 @@ public enum SafetensorsWriter {
                 "dtype": .string(tensor.dtype.rawValue), "shape": .array(tensor.shape.map { .integer($0) }),
                 "data_offsets": [.integer(offset), .integer(end)],
             ]
-            guard object.insert(tensor.name, entry) else { throw problem(tensor, "its name stands twice", path) }
+            guard object.insert(tensor.name, entry) == nil else { throw problem(tensor, "its name stands twice", path) }
             offset = end
         }
         var header = Array(JSON.object(object).text().utf8)

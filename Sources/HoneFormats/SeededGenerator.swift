@@ -24,7 +24,8 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
         state = Self.mix(seed) ^ hash
     }
 
-    /// The output function of SplitMix64: a bijection of 64 bits in which each input bit moves about half of the output.
+    /// The output function of SplitMix64: a bijection of 64 bits in which each input bit moves about half of the
+    /// output.
     @inlinable
     public static func mix(_ value: UInt64) -> UInt64 {
         var mixed = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9

@@ -50,7 +50,12 @@ public struct AdapterFolderReader {
         guard FileStatus.isFolder(path) else {
             throw HoneError(.fileSystem, "there is no such adapter folder", file: path)
         }
-        description = FileStatus.exists(path + "/hone.json") ? try JSON.read(file: path + "/hone.json") : nil
+        // Not `? :` with `nil`, which would be taken for JSON's own null.
+        if FileStatus.exists(path + "/hone.json") {
+            description = try JSON.read(file: path + "/hone.json")
+        } else {
+            description = Optional<JSON>.none
+        }
         let isPEFT = FileStatus.exists(path + "/adapter_config.json")
         tensorFile = path + (isPEFT ? "/adapter_model.safetensors" : "/weights.safetensors")
         if FileStatus.exists(tensorFile) {

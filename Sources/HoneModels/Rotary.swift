@@ -12,8 +12,9 @@ struct Rotary {
     /// - Parameter positions: `[length]` or `[rows, length]`, `int64`.
     init(positions: Tensor, base: Double, width: Int, dtype: DType) throws {
         let exact: DType = dtype == .float64 ? .float64 : .float32
-        let frequencies = (0..<width / 2).map { Float(1) / Glibc.pow(Float(base), Float(2 * $0) / Float(width)) }
-        let turns = try Tensor(frequencies, on: positions.device).to(exact)
+        // Formed in `float64`: rounded once for `float32`, and exact where the model is computed in `float64`.
+        let frequencies = (0..<width / 2).map { Glibc.pow(base, -Double(2 * $0) / Double(width)) }
+        let turns = try Tensor(frequencies).to(exact).to(positions.device)
         var angles = try positions.to(exact).unsqueezed(-1) * turns
         angles = try Tensor.concatenated([angles, angles], dimension: -1)
         if angles.rank == 3 { angles = try angles.unsqueezed(1) }

@@ -15,7 +15,9 @@ enum WeightLoader {
         var sources: [String: String] = [:]
         for name in files.names {
             let bare = name.hasPrefix(family.prefix) ? String(name.dropFirst(family.prefix.count)) : name
-            sources[bare] = name
+            if let other = sources.updateValue(name, forKey: bare) {
+                throw HoneError(.mismatch, "is there a second time as \(other)", file: folder, item: name)
+            }
         }
         var weights: [String: Tensor] = [:]
         let shapes = Dictionary(uniqueKeysWithValues: configuration.weightShapes.map { ($0.name, $0.shape) })

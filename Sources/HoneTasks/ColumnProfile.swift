@@ -5,6 +5,9 @@ struct ColumnProfile {
     /// Beyond this number of different values a column counts as having very many.
     static let manyDistinct = 5_000
 
+    /// No label is longer than this, in bytes; where a longer value was seen, different values are no longer counted.
+    static let longestLabel = 120
+
     let name: String
     /// How many rows have a value that is neither `null` nor empty.
     private(set) var present = 0
@@ -20,9 +23,13 @@ struct ColumnProfile {
     private var values: Set<String> = []
     private var hasMany = false
 
-    init(name: String, position: Int, in table: Table) {
-        self.name = name
-        for row in 0..<table.count { add(table[row, position]) }
+    private init(name: String) { self.name = name }
+
+    /// The profiles of all columns, in one pass over the values that there are.
+    static func profiles(of table: Table) -> [ColumnProfile] {
+        var profiles = table.columns.map { ColumnProfile(name: $0) }
+        table.forEachCell { profiles[$0].add($1) }
+        return profiles
     }
 
     private mutating func add(_ value: JSON) {
@@ -43,7 +50,7 @@ struct ColumnProfile {
         guard let text = ColumnReference.text(of: value) else { return }
         bytes += text.utf8.count
         longest = max(longest, text.utf8.count)
-        if !hasMany {
+        if !hasMany, longest <= Self.longestLabel {
             values.insert(text)
             hasMany = values.count > Self.manyDistinct
         }
@@ -53,17 +60,21 @@ struct ColumnProfile {
         if number.rounded() == number { integers += 1 } else { fractions += 1 }
     }
 
-    /// How many different values there are; `nil` for very many.
-    var distinct: Int? { hasMany ? nil : values.count }
+    /// How many different values there are; `nil` for very many or long ones.
+    var distinct: Int? { hasMany || longest > Self.longestLabel ? nil : values.count }
 
-    /// The number of different values for messages.
-    var distinctWords: String { distinct.map(grouped) ?? "more than \(grouped(Self.manyDistinct))" }
+    /// Why the values do not look like labels, for messages.
+    var complaint: String {
+        if longest > Self.longestLabel { return "has values of up to \(counted(longest, "byte"))" }
+        let number = distinct.map(grouped) ?? "more than \(grouped(Self.manyDistinct))"
+        return "has \(number) different values in \(counted(present, "row"))"
+    }
 
     /// The mean length of the values in bytes.
     var meanLength: Double { present > 0 ? Double(bytes) / Double(present) : 0 }
 
-    /// Whether all values are texts, numbers or truth values.
-    var isScalar: Bool { present > 0 && lists == 0 && objects == 0 }
+    /// Whether most values are texts, numbers or truth values; one that is not becomes an error with its line later.
+    var isScalar: Bool { (lists + objects) * 2 < present }
 
     /// Whether all values are numbers, also where they are written as texts.
     var isNumeric: Bool { present > 0 && integers + fractions == present }
@@ -76,7 +87,9 @@ struct ColumnProfile {
 
     /// Whether the values could be labels: short, not fractional, and mostly repeated.
     var couldBeLabels: Bool {
-        guard isScalar, fractions == 0, longest <= 120, meanLength <= 48, let distinct else { return false }
+        guard isScalar, fractions == 0, longest <= Self.longestLabel, meanLength <= 48, let distinct else {
+            return false
+        }
         return present < 20 || distinct * 2 <= present
     }
 

@@ -1,10 +1,27 @@
 import HoneFormats
 
-/// Finds rows that say the same: equal after case, runs of white space and Unicode's equivalent spellings (NFC, through
-/// the equality of `String`) are set aside.
-enum DuplicateCheck {
-    /// The form of an input in which duplicates are equal.
-    static func key(_ input: Example.Input) -> String {
+/// A fingerprint of an input, of 128 bits: equal where two inputs say the same after case, runs of white space and
+/// Unicode's equivalent spellings (NFC) are set aside.
+///
+/// The hash is SipHash with a key that changes from process to process, so only equality means anything, and nobody can
+/// make two texts collide on purpose.
+struct InputKey: Hashable {
+    private let first: Int
+    private let second: Int
+
+    init(_ input: Example.Input) {
+        let text = Self.normal(input)
+        var hasher = Hasher()
+        // Equivalent spellings hash alike: `String` feeds its NFC.
+        hasher.combine(text)
+        first = hasher.finalize()
+        hasher = Hasher()
+        hasher.combine(1)
+        hasher.combine(text)
+        second = hasher.finalize()
+    }
+
+    private static func normal(_ input: Example.Input) -> String {
         switch input {
         case .text(let text), .prompt(let text): normal(text)
         case .pair(let first, let second): normal(first) + "\u{1F}" + normal(second)
@@ -32,8 +49,27 @@ enum DuplicateCheck {
     }
 
     private static func normalBeyondASCII(_ text: String) -> String {
-        // Upper case first brings letters such as the German sharp s into their folded form.
-        text.uppercased().lowercased().split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        var result = ""
+        result.reserveCapacity(text.utf8.count)
+        var isSpacePending = false
+        for scalar in text.lowercased().unicodeScalars {
+            if isSpace(scalar) {
+                isSpacePending = !result.isEmpty
+                continue
+            }
+            if isSpacePending { result.unicodeScalars.append(" ") }
+            isSpacePending = false
+            result.unicodeScalars.append(scalar)
+        }
+        return result
+    }
+
+    /// Unicode's property White_Space, written out because its look-up takes longer than all the rest.
+    private static func isSpace(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x09...0x0D, 0x20, 0x85, 0xA0, 0x1680, 0x2000...0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000: true
+        default: false
+        }
     }
 }
 

@@ -132,7 +132,7 @@ struct ExampleReader {
         let place = item.map { " in \(Wording.column($0))" } ?? ""
         guard lines.count * 2 < table.count else {
             throw HoneError(
-                .badData, "\(grouped(lines.count)) of \(counted(table.count, "row")) have no \(what)\(place)",
+                .badData, "\(grouped(lines.count)) of \(grouped(table.count)) rows have no \(what)\(place)",
                 file: table.file, line: first, item: item)
         }
         warnings.append(

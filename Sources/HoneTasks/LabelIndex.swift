@@ -48,7 +48,8 @@ struct LabelIndex {
         var places: [String: Int] = [:]
         for row in 0..<table.count {
             guard let name = ColumnReference.text(of: label.value(in: table, row: row))?.trimmedOfWhitespace(),
-                let text = ColumnReference.text(of: table[row, column]), let place = Double(text).flatMap(Int.init(exactly:))
+                let text = ColumnReference.text(of: table[row, column]),
+                let place = Double(text).flatMap(Int.init(exactly:))
             else { continue }
             places[name] = place
         }

@@ -12,7 +12,7 @@ struct SplitCheck {
     /// The lines of the first training row of each input that stands with different targets.
     private(set) var conflicting: [Int] = []
 
-    init(split: Split, kind: TaskKind, labels: [String]) {
+    init(split: Split, trainKeys: [InputKey], kind: TaskKind, labels: [String]) {
         self.kind = kind
         self.labels = labels
         train = split.train
@@ -20,16 +20,15 @@ struct SplitCheck {
         heldOut = [("validation", split.validation), ("test", split.test)].map {
             ($0, Self.counts($1, labels: labels.count))
         }
-        var firsts: [String: Example] = [:]
+        var firsts: [InputKey: Int] = [:]
         var conflicts: Set<Int> = []
-        for example in split.train {
-            let key = DuplicateCheck.key(example.input)
+        for (position, key) in trainKeys.enumerated() {
             guard let first = firsts[key] else {
-                firsts[key] = example
+                firsts[key] = position
                 continue
             }
-            repeated.append(example.line)
-            if first.target != example.target { conflicts.insert(first.line) }
+            repeated.append(train[position].line)
+            if train[first].target != train[position].target { conflicts.insert(train[first].line) }
         }
         conflicting = conflicts.sorted()
     }
@@ -52,7 +51,9 @@ struct SplitCheck {
         if trainCounts.filter({ $0 > 0 }).count < 2 {
             let only = labels.indices.first { trainCounts[$0] > 0 }.map { Wording.label(labels[$0]) } ?? "no label"
             throw HoneError(
-                .badData, "all \(counted(train.count, "training row")) have the label \(only); two labels are needed",
+                .badData,
+                "all \(grouped(train.count)) rows left for training have the label \(only); "
+                    + "at least two labels are needed",
                 file: file, line: first.line, item: label)
         }
         for (name, counts) in heldOut {
@@ -72,7 +73,8 @@ struct SplitCheck {
         var warnings: [String] = []
         if !repeated.isEmpty {
             warnings.append(
-                "\(file): \(counted(repeated.count, "training row")) the same as an earlier one (\(listed(lines: repeated)))")
+                "\(file): \(counted(repeated.count, "training row")) the same as an earlier one (\(listed(lines: repeated)))"
+            )
         }
         if !conflicting.isEmpty, kind == .classification {
             warnings.append(

@@ -76,6 +76,15 @@ public struct Table: Sendable {
         return .null
     }
 
+    /// Gives all values of the table, row by row, with the column of each; values that rows lack are not given.
+    func forEachCell(_ body: (_ column: Int, _ value: JSON) -> Void) {
+        guard !isRagged else {
+            for index in cells.indices { body(Int(cellColumns[index]), cells[index]) }
+            return
+        }
+        for index in cells.indices { body(index % columns.count, cells[index]) }
+    }
+
     /// Adds the next value of the row being read, in a table with fixed columns.
     mutating func append(cell: JSON) { cells.append(cell) }
 

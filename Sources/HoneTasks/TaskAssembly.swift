@@ -1,4 +1,3 @@
-import Crypto
 import HoneFormats
 
 /// Puts a task together: reads the files, finds what they are, draws the splits, checks them against one another.
@@ -28,13 +27,8 @@ struct TaskAssembly {
         let bytes = try DataFile.bytes(path: path, limit: TableLimits().fileBytes)
         let table = try TableReader.table(from: bytes, file: path)
         return Part(
-            file: TaskFile(role: role, path: path, rows: table.count, sha256: hexadecimal(SHA256.hash(data: bytes))),
+            file: TaskFile(role: role, path: path, rows: table.count, sha256: FileHash.sha256(of: bytes)),
             table: table)
-    }
-
-    private static func hexadecimal(_ digest: SHA256.Digest) -> String {
-        let digits = Array("0123456789abcdef")
-        return String(digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
     }
 
     mutating func assemble() throws -> TaskData {
@@ -59,8 +53,9 @@ struct TaskAssembly {
         let labels = try labelIndex(order: resolution.labelOrder)
         if resolution.kind == .classification { definition.labels = labels.names }
 
-        let split = try makeSplit(labels: labels)
-        let check = SplitCheck(split: split, kind: resolution.kind, labels: labels.names)
+        try refuseOneClass()
+        let (split, trainKeys) = try makeSplit(labels: labels)
+        let check = SplitCheck(split: split, trainKeys: trainKeys, kind: resolution.kind, labels: labels.names)
         duplicates.withinTrain = check.repeated.count
         duplicates.conflicting = check.conflicting.count
         try check.refuse(file: data.file.path, label: resolution.columns.label)
@@ -71,10 +66,11 @@ struct TaskAssembly {
         let files = [data.file] + [validation?.file, test?.file].compactMap { $0 }
         let hashed = files.map { "\($0.role.rawValue):\($0.sha256)" }.joined(separator: "\n")
         return TaskData(
-            definition: definition, kind: resolution.kind, labels: resolution.kind == .classification ? labels.names : [],
+            definition: definition, kind: resolution.kind,
+            labels: resolution.kind == .classification ? labels.names : [],
             split: split, verdict: verdict(resolution, labels: labels.names),
             splitSummary: splitSummary(split), warnings: warnings, files: files, duplicates: duplicates,
-            dataHash: Self.hexadecimal(SHA256.hash(data: Array(hashed.utf8))))
+            dataHash: FileHash.sha256(of: hashed))
     }
 
     private mutating func drafts(of part: Part) throws -> [Draft] {
@@ -101,6 +97,17 @@ struct TaskAssembly {
         return index
     }
 
+    private func refuseOneClass() throws {
+        guard definition.kind == .classification, let first = data.drafts.first,
+            data.drafts.allSatisfy({ $0.answer == first.answer })
+        else { return }
+        throw HoneError(
+            .badData,
+            "all \(grouped(data.drafts.count)) rows have the label \(Wording.label(first.answer ?? "")); "
+                + "at least two labels are needed",
+            file: data.file.path, line: first.line, item: definition.columns.label)
+    }
+
     private func examples(_ part: Part, labels: LabelIndex) throws -> [Example] {
         try part.drafts.map { draft in
             let answer = draft.answer ?? ""
@@ -108,20 +115,22 @@ struct TaskAssembly {
                 definition.kind == .generation
                 ? Example.Target.completion(answer)
                 : .label(
-                    try labels.index(of: answer, file: part.file.path, line: draft.line, item: definition.columns.label))
+                    try labels.index(of: answer, file: part.file.path, line: draft.line, item: definition.columns.label)
+                )
             return Example(
                 index: draft.index, file: part.file.path, line: draft.line, input: draft.input, target: target)
         }
     }
 
-    private mutating func makeSplit(labels: LabelIndex) throws -> Split {
+    private mutating func makeSplit(labels: LabelIndex) throws -> (split: Split, trainKeys: [InputKey]) {
         var train = try examples(data, labels: labels)
         var validationRows = try validation.map { try examples($0, labels: labels) } ?? []
         var testRows = try test.map { try examples($0, labels: labels) } ?? []
-        var keys = train.map { DuplicateCheck.key($0.input) }
-        let validationKeys = Set(validationRows.map { DuplicateCheck.key($0.input) })
-        let testKeys = Set(testRows.map { DuplicateCheck.key($0.input) })
-        let shared = testRows.filter { validationKeys.contains(DuplicateCheck.key($0.input)) }
+        var keys = train.map { InputKey($0.input) }
+        let validationKeys = Set(validationRows.map { InputKey($0.input) })
+        let testRowKeys = testRows.map { InputKey($0.input) }
+        let testKeys = Set(testRowKeys)
+        let shared = zip(testRows, testRowKeys).filter { validationKeys.contains($1) }.map(\.0)
         duplicates.validationInTest = shared.count
         if !shared.isEmpty {
             warnings.append(
@@ -131,7 +140,7 @@ struct TaskAssembly {
         leaveOut(of: &train, &keys, validation: validationKeys, test: testKeys)
 
         // Each text is drawn by its first row only, so that its copies cannot fall on both sides.
-        var seen: Set<String> = []
+        var seen: Set<InputKey> = []
         let firsts = train.indices.filter { seen.insert(keys[$0]).inserted }
         let drawing = SplitDrawing(
             seed: definition.seed ?? 0,
@@ -148,12 +157,12 @@ struct TaskAssembly {
         train = rest.map { train[$0] }
         keys = rest.map { keys[$0] }
         leaveOut(of: &train, &keys, validation: drawnValidationKeys, test: drawnTestKeys)
-        return Split(train: train, validation: validationRows, test: testRows)
+        return (Split(train: train, validation: validationRows, test: testRows), keys)
     }
 
     /// Leaves training rows out whose input is a validation or test row's, and says so.
     private mutating func leaveOut(
-        of train: inout [Example], _ keys: inout [String], validation: Set<String>, test: Set<String>
+        of train: inout [Example], _ keys: inout [InputKey], validation: Set<InputKey>, test: Set<InputKey>
     ) {
         guard !validation.isEmpty || !test.isEmpty else { return }
         let inTest = train.indices.filter { test.contains(keys[$0]) }
@@ -191,7 +200,9 @@ struct TaskAssembly {
         }
         sentence += ", \(counted(data.table.count, "row"))"
         if !resolution.ignored.isEmpty {
-            var names = resolution.ignored.prefix(6).map { Wording.looksLikeName($0) ? $0 : "a column with a long name" }
+            var names = resolution.ignored.prefix(6).map {
+                Wording.looksLikeName($0) ? $0 : "a column with a long name"
+            }
             if resolution.ignored.count > 6 { names.append("\(resolution.ignored.count - 6) more") }
             sentence += "; ignored: \(names.joined(separator: ", "))"
         }

@@ -20,7 +20,8 @@ extension TaskDetector {
             } else if let heading = heading(excluding: label) {
                 template = try Template("{\(heading.heading)}\n{\(heading.body)}")
             } else {
-                columns.text = try textColumn(excluding: Set([label, columns.textPair].compactMap { $0 }), label: label)
+                columns.text = try textColumn(
+                    excluding: Set([label, columns.textPair].compactMap { $0 }), label: label)
             }
         }
         return TaskResolution(kind: .classification, columns: columns, template: template)
@@ -62,8 +63,7 @@ extension TaskDetector {
             problem = "the label column \(name) holds lists; several labels a row are not supported"
         } else {
             problem =
-                "the column \(name) has \(refused.distinctWords) different values in "
-                + "\(counted(refused.present, "row")), which does not look like labels; say in a task.yaml "
+                "the column \(name) \(refused.complaint), which does not look like labels; say in a task.yaml "
                 + "`columns: {text: \(likelyText), label: \(shown(refused.name))}` if it is right"
         }
         return HoneError(

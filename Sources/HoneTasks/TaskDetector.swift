@@ -20,9 +20,10 @@ struct TaskDetector {
 
     init(table: Table) {
         self.table = table
-        profiles = table.columns.enumerated().map { ColumnProfile(name: $1, position: $0, in: table) }
+        profiles = ColumnProfile.profiles(of: table)
         names = Dictionary(
-            table.columns.enumerated().map { (ColumnVocabulary.normal($1), $0) }, uniquingKeysWith: { first, _ in first })
+            table.columns.enumerated().map { (ColumnVocabulary.normal($1), $0) },
+            uniquingKeysWith: { first, _ in first })
     }
 
     /// The kind and columns of the table, where the definition leaves them open.

@@ -18,6 +18,9 @@ struct TaskFiles: Equatable {
 
     /// The files at a path that is a data file or a folder.
     static func find(_ path: String) throws -> TaskFiles {
+        guard !path.isEmpty, !path.utf8.contains(0) else {
+            throw HoneError(.usage, "the path of the data is empty or holds a NUL byte", item: "data")
+        }
         switch DataFile.kind(path: path) {
         case .folder: return try inFolder(path)
         case .missing:

@@ -57,7 +57,7 @@ enum Wording {
             let distance = editDistance(wanted, Array(candidate.lowercased()))
             if distance < best?.distance ?? .max { best = (candidate, distance) }
         }
-        guard let best, best.distance <= max(2, wanted.count / 3), best.distance < max(wanted.count, 2) else {
+        guard let best, best.distance <= max(2, wanted.count / 3), best.distance < wanted.count else {
             return nil
         }
         return best.name

@@ -32,16 +32,23 @@ enum ByteAlphabet {
         for byte in bytes { appendScalar(UInt32(scalarOfByte[Int(byte)]), to: &output) }
     }
 
-    /// The bytes that a text in the alphabet stands for; `nil` where it holds any other character.
-    static func bytes(of text: [UInt8]) -> [UInt8]? {
-        var output: [UInt8] = []
-        output.reserveCapacity(text.count)
-        var index = 0
-        while index < text.count {
-            let scalar = Int(nextScalar(text, &index, text.count))
-            guard scalar < byteOfScalar.count, byteOfScalar[scalar] >= 0 else { return nil }
-            output.append(UInt8(truncatingIfNeeded: byteOfScalar[scalar]))
+    /// Appends the bytes that a text in the alphabet stands for; false, with a part appended, where it holds any other
+    /// character.
+    static func append(bytesOf text: ArraySlice<UInt8>, to output: inout [UInt8]) -> Bool {
+        let table = byteOfScalar
+        var index = text.startIndex
+        while index < text.endIndex {
+            var scalar = Int(text[index])
+            index += 1
+            if scalar >= 0x80 {
+                // The alphabet has two-byte characters only; longer ones end here.
+                guard scalar < 0xE0, index < text.endIndex else { return false }
+                scalar = (scalar & 0x1F) << 6 | Int(text[index] & 0x3F)
+                index += 1
+            }
+            guard scalar < table.count, table[scalar] >= 0 else { return false }
+            output.append(UInt8(truncatingIfNeeded: table[scalar]))
         }
-        return output
+        return true
     }
 }

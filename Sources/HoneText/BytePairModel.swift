@@ -96,8 +96,10 @@ struct BytePairModel: Sendable {
     /// The tokens as the bytes that they stand for; a token with characters outside the alphabet never matches text.
     private static func byteWords(_ table: TokenTable) throws(HoneError) -> TokenTable {
         var words = TokenTable("model.vocab", capacity: table.count)
+        var bytes: [UInt8] = []
         for entry in 0..<table.count {
-            guard let bytes = ByteAlphabet.bytes(of: Array(table.token(entry: entry))) else { continue }
+            bytes.removeAll(keepingCapacity: true)
+            guard ByteAlphabet.append(bytesOf: table.token(entry: entry), to: &bytes) else { continue }
             _ = try words.insert(bytes, 0, bytes.count, id: table.ids[entry])
         }
         return words

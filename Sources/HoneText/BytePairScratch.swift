@@ -10,12 +10,12 @@ struct BytePairScratch {
     private var heap: [UInt64] = []
 
     /// Up to this many symbols, looking through all candidates is quicker than a heap.
-    private static let scanLimit = 32
+    static let scanLimit = 32
 
     /// Joins pairs of symbols, the lowest rank first and the leftmost of equals, until no merge applies.
-    mutating func merge(_ merges: PairTable) {
+    mutating func merge(_ merges: PairTable, scanLimit: Int = Self.scanLimit) {
         if symbols.count < 2 { return }
-        if symbols.count <= Self.scanLimit { mergeByScanning(merges) } else { mergeByHeap(merges) }
+        if symbols.count <= scanLimit { mergeByScanning(merges) } else { mergeByHeap(merges) }
     }
 
     private mutating func mergeByScanning(_ merges: PairTable) {

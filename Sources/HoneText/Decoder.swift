@@ -47,95 +47,110 @@ enum Decoder: Sendable {
     }
 
     /// Rewrites the texts of tokens; joined, they are the decoded text.
-    func decode(_ tokens: [[UInt8]]) -> [[UInt8]] {
+    func decode(_ tokens: inout TokenTexts) {
         switch self {
-        case .sequence(let children): return children.reduce(tokens) { $1.decode($0) }
+        case .sequence(let children):
+            for child in children { child.decode(&tokens) }
         case .byteLevel:
-            var bytes: [UInt8] = []
-            for token in tokens { bytes.append(contentsOf: ByteAlphabet.bytes(of: token) ?? token) }
-            return [Array(String(decoding: bytes, as: UTF8.self).utf8)]
-        case .wordPiece(let prefix, let cleansUp):
-            return tokens.enumerated().map { index, token in
-                var token = token
-                if index > 0 {
-                    if token.starts(with: prefix) {
-                        token.removeFirst(prefix.count)
-                    } else {
-                        token.insert(0x20, at: 0)
-                    }
+            tokens.rewrite { token, _, output in
+                let start = output.bytes.count
+                if !ByteAlphabet.append(bytesOf: token, to: &output.bytes) {
+                    output.bytes.removeSubrange(start...)
+                    output.bytes.append(contentsOf: token)
                 }
-                return cleansUp ? WordPieceCleanUp.apply(to: token) : token
+            }
+            tokens = TokenTexts(String(decoding: tokens.bytes, as: UTF8.self))
+        case .wordPiece(let prefix, let cleansUp):
+            tokens.rewrite { token, index, output in
+                let start = output.bytes.count
+                if index > 0, token.starts(with: prefix) {
+                    output.bytes.append(contentsOf: token.dropFirst(prefix.count))
+                } else {
+                    if index > 0 { output.bytes.append(0x20) }
+                    output.bytes.append(contentsOf: token)
+                }
+                if cleansUp { WordPieceCleanUp.apply(to: &output.bytes, from: start) }
+                output.finishToken()
             }
         case .metaspace(let replacement, let keepsFirst):
-            return tokens.enumerated().map { index, token in
-                Self.replacing(replacement, in: token, with: index == 0 && !keepsFirst ? [] : [0x20])
-            }
-        case .replace(let pattern, let content):
-            return tokens.map { Self.replacing(pattern.matches(in: $0, 0, $0.count), in: $0, with: content) }
-        case .byteFallback: return Self.joinBytes(tokens)
-        case .fuse: return [Array(tokens.joined())]
+            replace(.literal(replacement), in: &tokens) { index in index == 0 && !keepsFirst ? [] : [0x20] }
+        case .replace(let pattern, let content): replace(pattern, in: &tokens) { _ in content }
+        case .byteFallback: Self.joinBytes(&tokens)
+        case .fuse: tokens.fuse()
         case .strip(let content, let start, let stop):
-            return tokens.map { Self.stripped($0, content, start: start, stop: stop) }
-        case .bytePair(let suffix):
-            return tokens.enumerated().map { index, token in
-                Self.replacing(suffix, in: token, with: index == tokens.count - 1 ? [] : [0x20])
+            tokens.rewrite { token, _, output in
+                output.bytes.append(contentsOf: Self.stripped(token, content, start: start, stop: stop))
+                output.finishToken()
             }
+        case .bytePair(let suffix):
+            let last = tokens.count - 1
+            replace(.literal(suffix), in: &tokens) { index in index == last ? [] : [0x20] }
         }
     }
 
-    static func replacing(_ literal: [UInt8], in token: [UInt8], with content: [UInt8]) -> [UInt8] {
-        replacing(TextPattern.literal(literal).matches(in: token, 0, token.count), in: token, with: content)
-    }
-
-    private static func replacing(_ matches: [TextMatch], in token: [UInt8], with content: [UInt8]) -> [UInt8] {
-        if matches.isEmpty { return token }
-        var output: [UInt8] = []
-        var copied = 0
-        for match in matches {
-            output.append(contentsOf: token[copied..<match.start])
-            output.append(contentsOf: content)
-            copied = match.end
+    /// Replaces each match of a pattern within a token; `content` takes the index of the token.
+    private func replace(_ pattern: TextPattern, in tokens: inout TokenTexts, with content: (Int) -> [UInt8]) {
+        let bytes = tokens.bytes
+        tokens.rewrite { token, index, output in
+            if !pattern.mayMatch(token) {
+                output.bytes.append(contentsOf: token)
+                output.finishToken()
+                return
+            }
+            var copied = token.startIndex
+            for match in pattern.matches(in: bytes, token.startIndex, token.endIndex) {
+                output.bytes.append(contentsOf: bytes[copied..<match.start])
+                output.bytes.append(contentsOf: content(index))
+                copied = match.end
+            }
+            output.bytes.append(contentsOf: bytes[copied..<token.endIndex])
+            output.finishToken()
         }
-        return output + token[copied...]
     }
 
     /// Joins runs of tokens such as `<0xC3>` `<0xA9>` to characters; a run that is no valid text becomes one replacement
     /// character for each byte.
-    private static func joinBytes(_ tokens: [[UInt8]]) -> [[UInt8]] {
-        var output: [[UInt8]] = []
+    private static func joinBytes(_ tokens: inout TokenTexts) {
         var run: [UInt8] = []
-        func flush() {
+        func flush(_ output: inout TokenTexts) {
             if run.isEmpty { return }
             if String(validating: run, as: UTF8.self) != nil {
-                output.append(run)
+                output.bytes.append(contentsOf: run)
+                output.finishToken()
             } else {
-                output.append(contentsOf: repeatElement([0xEF, 0xBF, 0xBD], count: run.count))
+                for _ in run {
+                    output.bytes.append(contentsOf: [0xEF, 0xBF, 0xBD])
+                    output.finishToken()
+                }
             }
-            run.removeAll()
+            run.removeAll(keepingCapacity: true)
         }
-        for token in tokens {
+        let last = tokens.count - 1
+        tokens.rewrite { token, index, output in
             if let byte = byteOfToken(token) {
                 run.append(byte)
             } else {
-                flush()
-                output.append(token)
+                flush(&output)
+                output.bytes.append(contentsOf: token)
+                output.finishToken()
             }
+            if index == last { flush(&output) }
         }
-        flush()
-        return output
     }
 
-    private static func byteOfToken(_ token: [UInt8]) -> UInt8? {
-        guard token.count == 6, token.starts(with: "<0x".utf8), token[5] == UInt8(ascii: ">"),
-            let high = Character(Unicode.Scalar(token[3])).hexDigitValue,
-            let low = Character(Unicode.Scalar(token[4])).hexDigitValue
+    private static func byteOfToken(_ token: ArraySlice<UInt8>) -> UInt8? {
+        guard token.count == 6, token.starts(with: "<0x".utf8), token.last == UInt8(ascii: ">"),
+            let high = Character(Unicode.Scalar(token[token.startIndex + 3])).hexDigitValue,
+            let low = Character(Unicode.Scalar(token[token.startIndex + 4])).hexDigitValue
         else { return nil }
         return UInt8(high * 16 + low)
     }
 
     /// A token without up to `start` copies of a character at its start and up to `stop` at its end.
-    private static func stripped(_ token: [UInt8], _ content: [UInt8], start: Int, stop: Int) -> [UInt8] {
-        var rest = token[...]
+    private static func stripped(
+        _ token: ArraySlice<UInt8>, _ content: [UInt8], start: Int, stop: Int
+    ) -> ArraySlice<UInt8> {
+        var rest = token
         var removed = 0
         while removed < start, rest.starts(with: content) {
             rest = rest.dropFirst(content.count)
@@ -146,7 +161,45 @@ enum Decoder: Sendable {
             rest = rest.dropLast(content.count)
             removed += 1
         }
-        return Array(rest)
+        return rest
+    }
+}
+
+/// The texts of tokens, one after the other.
+struct TokenTexts {
+    /// All texts, without anything between them.
+    var bytes: [UInt8] = []
+    /// Where each text ends.
+    private(set) var ends: [Int] = []
+
+    init() {}
+
+    /// One text.
+    init(_ text: String) {
+        bytes = Array(text.utf8)
+        ends = [bytes.count]
+    }
+
+    /// How many texts there are.
+    var count: Int { ends.count }
+
+    /// Ends the text that `bytes` were appended for.
+    mutating func finishToken() { ends.append(bytes.count) }
+
+    /// Makes one text of all.
+    mutating func fuse() { ends = [bytes.count] }
+
+    /// Replaces all texts by what `body` appends for each of them.
+    mutating func rewrite(_ body: (_ token: ArraySlice<UInt8>, _ index: Int, _ output: inout TokenTexts) -> Void) {
+        var output = TokenTexts()
+        output.bytes.reserveCapacity(bytes.count + ends.count)
+        output.ends.reserveCapacity(ends.count)
+        var start = 0
+        for (index, end) in ends.enumerated() {
+            body(bytes[start..<end], index, &output)
+            start = end
+        }
+        self = output
     }
 }
 
@@ -157,9 +210,12 @@ enum WordPieceCleanUp {
         (" do not", " don't"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
     ].map { (Array($0.0.utf8), Array($0.1.utf8)) }
 
-    /// A token cleaned up; it starts with the blank that separates it from the one before.
-    static func apply(to token: [UInt8]) -> [UInt8] {
-        guard token.contains(0x20) else { return token }
-        return replacements.reduce(token) { Decoder.replacing($1.from, in: $0, with: $1.to) }
+    /// Cleans up the token that stands at the end of some bytes; it starts with the blank that separates it from the last.
+    static func apply(to bytes: inout [UInt8], from start: Int) {
+        guard bytes[start...].contains(0x20) else { return }
+        for (from, to) in replacements {
+            let matches = TextPattern.literal(from).matches(in: bytes, start, bytes.count)
+            for match in matches.reversed() { bytes.replaceSubrange(match.start..<match.end, with: to) }
+        }
     }
 }

@@ -111,7 +111,7 @@ struct PostProcessor: Sendable {
         var isTruncated = false
         if let maximumLength {
             let added = addsSpecialTokens ? addedCount(isPair: second != nil) : 0
-            let room = max(0, maximumLength - added)
+            let room = max(0, max(0, maximumLength) - added)
             let lengths = Self.truncated(first.count, second?.count, to: room)
             isTruncated = lengths.first < first.count || lengths.second < (second?.count ?? 0)
             first = first.prefix(lengths.first)

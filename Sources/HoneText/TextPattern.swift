@@ -40,6 +40,15 @@ enum TextPattern: Sendable {
         }
     }
 
+    /// False where a text certainly holds no match, found out cheaply.
+    func mayMatch(_ text: ArraySlice<UInt8>) -> Bool {
+        switch self {
+        case .literal(let literal): text.contains(literal[0])
+        case .blanks: text.contains(0x20)
+        case .words, .expression: true
+        }
+    }
+
     /// All matches within `bytes[start..<end]`, from left to right, none overlapping another.
     func matches(in bytes: [UInt8], _ start: Int, _ end: Int) -> [TextMatch] {
         var found: [TextMatch] = []

@@ -79,10 +79,11 @@ struct TokenizerFile {
     }
 
     private func parse(_ range: Range<Int>?, component: String) throws(HoneError) -> JSON? {
-        guard let range else { return nil }
+        guard let range else { return Optional<JSON>.none }
         do {
             let value = try JSON.parse(bytes[range], file: path)
-            return value.isNull ? nil : value
+            if value.isNull { return Optional<JSON>.none }
+            return value
         } catch let error as HoneError {
             // The parser counted lines from the start of this part.
             let linesBefore = bytes[..<range.lowerBound].count { $0 == 0x0A }

@@ -107,16 +107,27 @@ final class TokenizerPipeline: Sendable {
 
     /// The text of some ids.
     func decode(_ ids: [Int], skipsSpecial: Bool) -> String {
-        var tokens: [[UInt8]] = []
-        tokens.reserveCapacity(ids.count)
+        var tokens = TokenTexts()
+        tokens.bytes.reserveCapacity(ids.count * 4)
         for id in ids {
-            guard let token = added.token(id: id)?.matched ?? model.vocabulary.token(id: id).map(Array.init) else {
+            if let token = added.token(id: id) {
+                if skipsSpecial, added.isSpecial(token.matched) { continue }
+                tokens.bytes.append(contentsOf: token.matched)
+            } else if let token = model.vocabulary.token(id: id) {
+                tokens.bytes.append(contentsOf: token)
+            } else {
                 continue
             }
-            if skipsSpecial, added.isSpecial(token) { continue }
-            tokens.append(token)
+            tokens.finishToken()
         }
-        guard let decoder else { return String(decoding: Array(tokens.joined(separator: [0x20])), as: UTF8.self) }
-        return String(decoding: Array(decoder.decode(tokens).joined()), as: UTF8.self)
+        if let decoder {
+            decoder.decode(&tokens)
+        } else {
+            tokens.rewrite { token, index, output in
+                if index > 0 { output.bytes.append(0x20) }
+                output.bytes.append(contentsOf: token)
+            }
+        }
+        return String(decoding: tokens.bytes, as: UTF8.self)
     }
 }

@@ -1,6 +1,9 @@
 import Foundation
 
 /// A normalization form of Unicode (UAX #15).
+///
+/// Foundation gives the mappings of single scalars; ordering and composition are done here, because Foundation on Linux
+/// composes some Hangul letters and orders some Tibetan vowels in ways that the standard does not.
 enum UnicodeForm: Sendable {
     /// NFC
     case composed
@@ -21,10 +24,11 @@ enum UnicodeForm: Sendable {
         }
     }
 
-    /// Brings a text into the form.
-    ///
-    /// Only the stretches around sensitive scalars go through Foundation, and never scalars whose mapping is younger
-    /// than the version of Unicode that the reference tokenizers follow.
+    private var composes: Bool { self == .composed || self == .compatiblyComposed }
+    private var isCompatible: Bool { self == .compatiblyComposed || self == .compatiblyDecomposed }
+
+    /// Brings a text into the form. Scalars whose mapping is younger than the version of Unicode that the reference
+    /// tokenizers follow stay as they are.
     func apply(to text: inout [UInt8]) {
         if text.allSatisfy({ $0 < 0x80 }) { return }
         let classes = ScalarClasses.shared
@@ -32,40 +36,121 @@ enum UnicodeForm: Sendable {
         var output: [UInt8] = []
         var copied = 0
         var index = 0
-        // The start of the last scalar before `index`: what follows may compose with it.
+        // The start of the scalar before `index`: what follows may compose with it.
         var previous = 0
         while index < text.count {
             let start = index
-            let flags = classes[nextScalar(text, &index, text.count)]
-            guard flags & sensitive != 0, flags & ScalarClasses.mappedLater == 0 else {
-                previous = flags & ScalarClasses.mappedLater == 0 ? start : index
+            if classes[nextScalar(text, &index, text.count)] & sensitive == 0 {
+                previous = start
                 continue
             }
-            var end = index
-            while end < text.count {
-                var next = end
-                let flags = classes[nextScalar(text, &next, text.count)]
-                guard flags & sensitive != 0, flags & ScalarClasses.mappedLater == 0 else { break }
-                end = next
+            while index < text.count {
+                var next = index
+                if classes[nextScalar(text, &next, text.count)] & sensitive == 0 { break }
+                index = next
             }
             output.append(contentsOf: text[copied..<previous])
-            output.append(contentsOf: converted(text[previous..<end]))
-            copied = end
-            index = end
-            previous = end
+            append(text, previous, index, to: &output)
+            copied = index
+            previous = index
         }
         if copied == 0 { return }
         output.append(contentsOf: text[copied...])
         text = output
     }
 
-    private func converted(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
-        let text = String(decoding: bytes, as: UTF8.self)
-        return switch self {
-        case .composed: Array(text.precomposedStringWithCanonicalMapping.utf8)
-        case .decomposed: Array(text.decomposedStringWithCanonicalMapping.utf8)
-        case .compatiblyComposed: Array(text.precomposedStringWithCompatibilityMapping.utf8)
-        case .compatiblyDecomposed: Array(text.decomposedStringWithCompatibilityMapping.utf8)
+    private func append(_ text: [UInt8], _ start: Int, _ end: Int, to output: inout [UInt8]) {
+        var scalars: [UInt32] = []
+        var index = start
+        while index < end { appendDecomposition(of: nextScalar(text, &index, end), to: &scalars) }
+        var combiningClasses = scalars.map(Self.combiningClass)
+        Self.order(&scalars, &combiningClasses)
+        if composes { Self.compose(&scalars, combiningClasses) }
+        for scalar in scalars { appendScalar(scalar, to: &output) }
+    }
+
+    private func appendDecomposition(of scalar: UInt32, to scalars: inout [UInt32]) {
+        let flags = ScalarClasses.shared[scalar]
+        let own = isCompatible ? ScalarClasses.decomposesCompatibly : ScalarClasses.decomposes
+        guard flags & own != 0, flags & ScalarClasses.mappedLater == 0, let value = Unicode.Scalar(scalar) else {
+            scalars.append(scalar)
+            return
         }
+        let text = String(value)
+        let mapped =
+            isCompatible ? text.decomposedStringWithCompatibilityMapping : text.decomposedStringWithCanonicalMapping
+        for scalar in mapped.unicodeScalars { scalars.append(scalar.value) }
+    }
+
+    /// The canonical combining class; 0 for what the reference does not know as a mark.
+    private static func combiningClass(_ scalar: UInt32) -> UInt8 {
+        guard ScalarClasses.shared[scalar] & ScalarClasses.mark != 0, let value = Unicode.Scalar(scalar) else {
+            return 0
+        }
+        return value.properties.canonicalCombiningClass.rawValue
+    }
+
+    /// Puts marks in canonical order: by class, equals as they stand (UAX #15, D109).
+    private static func order(_ scalars: inout [UInt32], _ combiningClasses: inout [UInt8]) {
+        var start = 0
+        while start < scalars.count {
+            guard combiningClasses[start] != 0 else {
+                start += 1
+                continue
+            }
+            var end = start
+            while end < scalars.count, combiningClasses[end] != 0 { end += 1 }
+            // Swift's sort is stable.
+            let sorted = (start..<end).map { ($0, combiningClasses[$0]) }.sorted { $0.1 < $1.1 }
+            let marks = sorted.map { scalars[$0.0] }
+            for (offset, element) in sorted.enumerated() {
+                scalars[start + offset] = marks[offset]
+                combiningClasses[start + offset] = element.1
+            }
+            start = end
+        }
+    }
+
+    /// Joins each starter with the marks behind it that are not blocked (UAX #15, D117).
+    private static func compose(_ scalars: inout [UInt32], _ combiningClasses: [UInt8]) {
+        var kept: [UInt32] = []
+        var starter: Int?
+        var lastClass: UInt8 = 0
+        for (scalar, combiningClass) in zip(scalars, combiningClasses) {
+            if let starter, kept.count == starter + 1 || lastClass < combiningClass,
+                let joined = composite(kept[starter], scalar)
+            {
+                kept[starter] = joined
+                continue
+            }
+            if combiningClass == 0 { starter = kept.count }
+            lastClass = combiningClass
+            kept.append(scalar)
+        }
+        scalars = kept
+    }
+
+    /// What two scalars compose to, if anything.
+    private static func composite(_ first: UInt32, _ second: UInt32) -> UInt32? {
+        // Hangul syllables (The Unicode Standard, section 3.12).
+        if (0x1100..<0x1113).contains(first), (0x1161..<0x1176).contains(second) {
+            return 0xAC00 + ((first - 0x1100) * 21 + (second - 0x1161)) * 28
+        }
+        if (0xAC00..<0xD7A4).contains(first), (first - 0xAC00) % 28 == 0, (0x11A8..<0x11C3).contains(second) {
+            return first + (second - 0x11A7)
+        }
+        guard ScalarClasses.shared[second] & ScalarClasses.mark != 0, let head = Unicode.Scalar(first),
+            let tail = Unicode.Scalar(second)
+        else { return nil }
+        var pair = String.UnicodeScalarView()
+        pair.append(head)
+        pair.append(tail)
+        // Taken apart first: Foundation composes a vowel of three parts only from all of them.
+        let parts = String(pair).decomposedStringWithCanonicalMapping
+        let joined = parts.precomposedStringWithCanonicalMapping.unicodeScalars
+        guard joined.count == 1, let scalar = joined.first?.value,
+            ScalarClasses.shared[scalar] & ScalarClasses.mappedLater == 0
+        else { return nil }
+        return scalar
     }
 }

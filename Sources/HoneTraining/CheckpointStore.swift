@@ -31,6 +31,15 @@ public struct CheckpointStore: Sendable {
         return names.filter { $0.hasPrefix("step-") }.compactMap { Int($0.dropFirst(5)) }.sorted(by: >)
     }
 
+    /// How many threads the newest checkpoint of a folder was made with: a run goes on with as many, for sums are formed in
+    /// an order that depends on it.
+    public static func threads(in folder: String) -> Int? {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        let newest = names.filter { $0.hasPrefix("step-") }.max()
+        guard let newest, let json = try? JSON.read(file: "\(folder)/\(newest)/state.json") else { return nil }
+        return json["identity"]?["threads"]?.integer
+    }
+
     private func path(_ step: Int) -> String {
         let digits = String(step)
         return folder + "/step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits

@@ -115,10 +115,13 @@ public struct Trainer {
     /// - Parameters:
     ///   - checkpoints: where checkpoints go, and from where a run is resumed.
     ///   - resume: whether to go on from the last checkpoint.
+    ///   - checkpointSeconds: where the plan does not count steps, a checkpoint is written after so much time; when one is
+    ///     written does not influence any number.
     ///   - shouldStop: asked after every step.
     ///   - report: told what happens.
     public func run(
-        checkpoints: CheckpointStore? = nil, resume: Bool = false, shouldStop: () -> Bool = { false },
+        checkpoints: CheckpointStore? = nil, resume: Bool = false, checkpointSeconds: Double = 60,
+        shouldStop: () -> Bool = { false },
         report: (TrainingEvent) throws -> Void = { _ in }
     ) throws -> TrainingOutcome {
         var state = try TrainingState(parameters: adapter.parameters.copied())
@@ -135,7 +138,7 @@ public struct Trainer {
         var cursor = BatchOrder.Cursor(BatchOrder(lengths: examples.map(\.ids.count), plan: plan))
         var trainingSeconds = 0.0
         var ending = TrainingOutcome.Ending.finished
-        var savedStep = state.step
+        var savedAt = monotonicSeconds()
         if state.stoppedEarly { ending = .stoppedEarly }
         while state.step < plan.steps, ending == .finished {
             let started = monotonicSeconds()
@@ -154,13 +157,13 @@ public struct Trainer {
                 }
             }
             let stops = shouldStop() && !isLast && ending == .finished
-            if let checkpoints,
-                isLast || stops || ending == .stoppedEarly
-                    || (plan.checkpointEvery > 0 && state.step % plan.checkpointEvery == 0)
-            {
+            let isDue =
+                plan.checkpointEvery > 0
+                ? state.step % plan.checkpointEvery == 0 : monotonicSeconds() - savedAt > checkpointSeconds
+            if let checkpoints, isLast || stops || isDue || ending == .stoppedEarly {
                 try checkpoints.write(state)
-                savedStep = state.step
-                try report(.checkpoint(step: savedStep))
+                savedAt = monotonicSeconds()
+                try report(.checkpoint(step: state.step))
             }
             if stops {
                 ending = .interrupted

@@ -30,6 +30,16 @@ public final class TrainingLog {
         handle.seekToEndOfFile()
     }
 
+    /// The lines of a log, in order.
+    public static func lines(of path: String) throws -> [JSON] {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+            throw HoneError(.fileSystem, "cannot be read", file: path)
+        }
+        return try text.split(separator: "\n").enumerated().map { number, line in
+            try JSON.parse(line: String(line).utf8, number: number + 1, file: path)
+        }
+    }
+
     /// Writes a step's line.
     public func write(_ step: TrainingStep, method: String? = nil) throws {
         var object = JSONObject()

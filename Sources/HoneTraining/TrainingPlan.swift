@@ -53,7 +53,7 @@ public struct TrainingPlan: Hashable, Sendable {
     public var evaluateEvery = 0
     /// Stop after so many evaluations without improvement; 0 for never.
     public var patience = 0
-    /// Write a checkpoint after so many steps; 0 for none but the last.
+    /// Write a checkpoint after so many steps; 0 goes by time instead.
     public var checkpointEvery = 0
 
     /// A plan of so many steps at a learning rate.

@@ -132,6 +132,15 @@ private func numpyTensors() -> [SafetensorsTensor] {
         }
     }
 
+    @Test("refuses a pipe instead of waiting for it")
+    func pipes() throws {
+        try withTemporaryFolder { folder in
+            #expect(mkfifo("\(folder)/model.safetensors", 0o600) == 0)
+            expectRefusal("this is a pipe") { try SafetensorsFile(path: "\(folder)/model.safetensors").path }
+            expectRefusal("this is a pipe") { try FileHash.sha256(ofFile: "\(folder)/model.safetensors") }
+        }
+    }
+
     @Test("refuses to write what could not be read, and leaves the old file")
     func refusesToWrite() throws {
         try withTemporaryFolder { folder in

@@ -37,8 +37,8 @@ func refusal<Value>(
 
 /// Expects a closure to throw a `HoneError` whose message contains words.
 ///
-/// A function of its own rather than a closure inside `#expect`: closures inside and outside of a macro in one function
-/// can get the same symbol (Swift 6.3), and then one runs in place of the other.
+/// A function of its own rather than a closure inside `#expect`: where both stand in one enclosing closure, a closure
+/// inside of a macro and one outside get the same symbol (Swift 6.3.1), and the first runs in place of the second.
 func expectRefusal<Value>(
     _ words: String = "", _ code: HoneError.Code? = nil, sourceLocation: SourceLocation = #_sourceLocation,
     _ body: () throws -> Value

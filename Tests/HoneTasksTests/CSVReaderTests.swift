@@ -30,7 +30,8 @@ import Testing
     @Test(
         arguments: [
             ("a;b\n1,5;2\n", "rows.csv", Delimiter.semicolon), ("a,b\n1;2;3,4\n", "rows.csv", .comma),
-            ("a\tb, c\n1\t2\n", "rows.csv", .tab), ("a,b\tc\n1,1\t2\n", "rows.tsv", .tab), ("a\n1\n", "rows.csv", .comma),
+            ("a\tb, c\n1\t2\n", "rows.csv", .tab), ("a,b\tc\n1,1\t2\n", "rows.tsv", .tab),
+            ("a\n1\n", "rows.csv", .comma),
         ] as [(String, String, Delimiter)])
     func `finds the separator`(text: String, file: String, expected: Delimiter) {
         #expect(
@@ -69,14 +70,16 @@ import Testing
     }
 
     @Test func `a table gives back what any fields were written as`() throws {
-        var generator = SeededGenerator(seed: 5)
+        var generator = SeededGenerator(seed: 5, stream: "damage")
         let alphabet = Array("ab,;\t\"\n\r é🙂")
         for _ in 0..<300 {
             let fields = (0..<6).map { _ in
                 String((0..<generator.next(below: 6)).map { _ in alphabet[generator.next(below: alphabet.count)] })
             }
             let quoted = fields.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }
-            let text = "a,b\n" + stride(from: 0, to: 6, by: 2).map { quoted[$0] + "," + quoted[$0 + 1] }.joined(separator: "\n")
+            let text =
+                "a,b\n"
+                + stride(from: 0, to: 6, by: 2).map { quoted[$0] + "," + quoted[$0 + 1] }.joined(separator: "\n")
             let read = try CSVReader(delimiter: .comma).table(from: Array(text.utf8), file: "f.csv")
             #expect(strings(read).flatMap { $0 } == fields)
         }

@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct JSONLinesReaderTests {
     @Test func `reads objects, skips blank lines and a UTF-8 mark`() throws {
-        let rows = try table("\u{FEFF}{\"a\": 1, \"b\": \"x\"}\r\n\n  \n{\"b\": \"y\", \"c\": null}\n", file: "rows.jsonl")
+        let rows = try table(
+            "\u{FEFF}{\"a\": 1, \"b\": \"x\"}\r\n\n  \n{\"b\": \"y\", \"c\": null}\n", file: "rows.jsonl")
         #expect(rows.columns == ["a", "b", "c"])
         #expect(rows.rows.map(\.line) == [1, 4])
         #expect(rows.row(0).values == [1, "x", nil])

@@ -52,3 +52,8 @@ func strings(_ table: Table) -> [[String]] { table.rows.map { row in row.values.
 /// The root of the package.
 let packageRoot = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().path
+
+extension SeededGenerator {
+    /// A number from 0 to below a bound; 0 for a bound of 0.
+    mutating func next(below bound: Int) -> Int { bound > 0 ? below(bound) : 0 }
+}

@@ -81,7 +81,7 @@ import Testing
             ("- a\n- b", "t.yaml:1: `key: value` lines are needed, this is a list"),
             ("", "t.yaml: the file holds no settings"), ("# only a comment\n", "t.yaml: the file holds no settings"),
             ("kind: generation\nkind: classification", "t.yaml:1: a setting stands twice: `kind`"),
-            ("seed: 1\n  kind: x", "t.yaml:2: this is not YAML"), ("a: [1, 2", "t.yaml:1: this is not YAML"),
+            ("seed: 1\n  kind: x", "t.yaml:2: this is not YAML"), ("a: [1, 2", "t.yaml:2: this is not YAML"),
             ("a: \"x", "this is not YAML"), ("seed: 1\n\tkind: x", "t.yaml:2: this is not YAML"),
             ("? {a: b}\n: c", "t.yaml:1: a key is not a plain word"),
             ("a: *nowhere", "t.yaml:1: this is not YAML: found undefined alias"),
@@ -102,10 +102,18 @@ import Testing
         var laughs = "a0: &a0 [x, x]\n"
         for level in 1...30 { laughs += "a\(level): &a\(level) [*a\(level - 1), *a\(level - 1)]\n" }
         let cases = [
+            (
+                "a: " + String(repeating: "[", count: 190) + String(repeating: "]", count: 190),
+                "t.yaml: the settings are nested too deep"
+            ),
+            (String(repeating: "- ", count: 60) + "x", "t.yaml:1: `key: value` lines are needed"),
             (String(repeating: "[", count: 100_000), "t.yaml:1: the file holds more than 200 opening brackets"),
             (String(repeating: "- ", count: 100_000), "t.yaml:1: the line is indented by more than 128 characters"),
             (String(repeating: "? ", count: 100_000), "t.yaml:1: the line is indented by more than 128 characters"),
-            ((0..<500).map { String(repeating: " ", count: $0) + "a:" }.joined(separator: "\n"), "is indented by more than"),
+            (
+                (0..<500).map { String(repeating: " ", count: $0) + "a:" }.joined(separator: "\n"),
+                "is indented by more than"
+            ),
             (laughs, "t.yaml:10: the file holds more than 16 aliases"),
             (String(repeating: "a", count: 2 << 20), "t.yaml: the file has 2,097,152 bytes"),
         ]

@@ -12,7 +12,8 @@ public enum Llama: ModelFamily {
     /// Reads a Llama config.
     public static func configuration(_ config: ConfigReader) throws -> TransformerConfiguration {
         try config.refuseQuantisation()
-        let rope = config.json["rope_scaling"] ?? config.json["rope_parameters"]
+        // `rope_scaling` is the older name, and often there as null.
+        let rope = [config.json["rope_scaling"], config.json["rope_parameters"]].compactMap { $0 }.first { !$0.isNull }
         if let kind = (rope?["rope_type"] ?? rope?["type"])?.string, kind != "default" {
             throw config.refused("rope_scaling", "rotary scaling `\(kind)` is not supported", .unsupported)
         }

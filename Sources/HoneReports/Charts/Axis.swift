@@ -22,7 +22,8 @@ public struct Axis: Hashable, Sendable {
 
     /// A linear axis that holds all finite values, with ticks at multiples of 1, 2 or 5 times a power of ten.
     ///
-    /// Heckbert, "Nice numbers for graph labels", Graphics Gems, 1990. No values give 0 to 1; equal ones get room on both sides.
+    /// Heckbert, "Nice numbers for graph labels", Graphics Gems, 1990. No values give 0 to 1; equal ones get room on
+    /// both sides.
     /// - Parameters:
     ///   - values: what has to fit; what is not finite is ignored.
     ///   - bounds: where the axis must not reach beyond, such as 0...1 for shares.
@@ -41,7 +42,8 @@ public struct Axis: Hashable, Sendable {
             high += room
         } else if !extended {
             let room = (high - low) * 0.06
-            low -= room
+            // Counts, losses and steps do not go below zero, so their axis should not either.
+            low = low >= 0 ? max(0, low - room) : low - room
             high += room
         }
         if let bounds {
@@ -69,8 +71,8 @@ public struct Axis: Hashable, Sendable {
         }
     }
 
-    /// A logarithmic axis that holds all positive finite values, with ticks at powers of ten, and at 2 and 5 times these where
-    /// that leaves too few.
+    /// A logarithmic axis that holds all positive finite values, with ticks at powers of ten, and at 2 and 5 times
+    /// these where that leaves too few.
     /// - Parameters:
     ///   - values: what has to fit; what is not positive and finite is ignored.
     ///   - label: how a tick is written.
@@ -96,7 +98,8 @@ public struct Axis: Hashable, Sendable {
         ticks = values.map { Tick(value: $0, label: label($0)) }
     }
 
-    /// Where a value lies, 0 at the start and 1 at the end; values outside are moved to the nearer end, NaN to the start.
+    /// Where a value lies, 0 at the start and 1 at the end; values outside are moved to the nearer end, NaN to the
+    /// start.
     public func position(_ value: Double) -> Double {
         guard !value.isNaN else { return 0 }
         if isLogarithmic {

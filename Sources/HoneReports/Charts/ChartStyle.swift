@@ -1,7 +1,8 @@
 /// The colours and lines of charts, in one place for the page and for charts on their own.
 ///
-/// The eight series colours are those of Okabe and Ito ("Color universal design", 2008), darkened for white ground and lightened
-/// for dark ground, so that they stay apart under every kind of colour blindness; dashes tell lines apart without colour.
+/// The eight series colours are those of Okabe and Ito ("Color universal design", 2008), darkened for white ground and
+/// lightened for dark ground, so that they stay apart under every kind of colour blindness; dashes tell lines apart
+/// without colour.
 enum ChartStyle {
     /// How many series have a colour of their own; further ones start again.
     static let colourCount = 8
@@ -13,10 +14,10 @@ enum ChartStyle {
     static let variables = """
         :root{color-scheme:light dark;--page:#f5f6f7;--surface:#fff;--ink:#1a2027;--muted:#5b6670;--faint:#8a949d;\
         --line:#e2e6ea;--soft:#eef1f4;--accent:#0b5fa5;--accent-soft:#e6f0f9;--good:#0f7a56;--bad:#b3402a;\
-        --bad-soft:#fbece8;--c1:#0b5fa5;--c2:#c8640f;--c3:#0f7a56;--c4:#a3478f;--c5:#8a6d00;--c6:#2f8fb8;--c7:#b3402a;--c8:#5b6670}
+        --bad-soft:#fbece8;--warn:#7d5200;--warn-soft:#fcf3df;--c1:#0b5fa5;--c2:#c8640f;--c3:#0f7a56;--c4:#a3478f;--c5:#8a6d00;--c6:#2f8fb8;--c7:#b3402a;--c8:#5b6670}
         @media (prefers-color-scheme:dark){:root{--page:#12161a;--surface:#1a2026;--ink:#e6eaee;--muted:#a3aeb8;\
         --faint:#7b8690;--line:#2c343c;--soft:#222a31;--accent:#74b6f0;--accent-soft:#1d3145;--good:#62c9a1;--bad:#f0907d;\
-        --bad-soft:#3a2420;--c1:#74b6f0;--c2:#f0a35c;--c3:#62c9a1;--c4:#d99bd1;--c5:#d8c25e;--c6:#8fd2ec;--c7:#f0907d;--c8:#a3aeb8}}
+        --bad-soft:#3a2420;--warn:#e6bd6a;--warn-soft:#312a1b;--c1:#74b6f0;--c2:#f0a35c;--c3:#62c9a1;--c4:#d99bd1;--c5:#d8c25e;--c6:#8fd2ec;--c7:#f0907d;--c8:#a3aeb8}}
         """
 
     /// The rules for the classes that charts use.

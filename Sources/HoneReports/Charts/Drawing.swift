@@ -6,9 +6,14 @@ struct Drawing {
     var height: Double
     /// What a screen reader says instead of the drawing.
     var label: String
+    /// How far the drawing may be enlarged where there is room.
+    var scaleLimit: Double
+    /// How far the drawing may be reduced before its surroundings have to scroll; 0 for as far as needed.
+    var scaleMinimum = 0.0
     private var content = Markup.empty
 
-    init(width: Double, height: Double, label: String) {
+    init(width: Double, height: Double, label: String, scaleLimit: Double = 1.25) {
+        self.scaleLimit = scaleLimit
         self.width = width
         self.height = height
         self.label = label
@@ -63,7 +68,8 @@ struct Drawing {
     var file: String { element(style: "<style>\(Markup(trusted: ChartStyle.css))</style>").text }
 
     private func element(style: Markup) -> Markup {
-        let size: Markup = "viewBox=\"0 0 \(width) \(height)\" style=\"max-width:\(width * 1.25)px\""
+        let least: Markup = scaleMinimum > 0 ? ";min-width:\(width * scaleMinimum)px" : ""
+        let size: Markup = "viewBox=\"0 0 \(width) \(height)\" style=\"max-width:\(width * scaleLimit)px\(least)\""
         return """
             <svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" aria-label="\(label)" \(size)>\
             \(style)\(content)</svg>
@@ -74,10 +80,10 @@ struct Drawing {
     static func textWidth(_ text: String, size: Double = 12.5) -> Double {
         text.unicodeScalars.reduce(0) { width, scalar in
             switch scalar {
-            case "i", "j", "l", "t", "f", "r", "I", ".", ",", ":", ";", "'", "|", " ", "(", ")": width + 0.33 * size
-            case "m", "w", "M", "W": width + 0.86 * size
-            case "A"..."Z": width + 0.68 * size
-            default: width + (scalar.value > 0x2e80 ? 1 : 0.56) * size
+            case "i", "j", "l", "t", "f", "r", "I", ".", ",", ":", ";", "'", "|", " ", "(", ")": width + 0.36 * size
+            case "m", "w", "M", "W": width + 0.9 * size
+            case "A"..."Z": width + 0.7 * size
+            default: width + (scalar.value > 0x2e80 ? 1 : 0.6) * size
             }
         }
     }

@@ -2,8 +2,8 @@ import HoneEvaluation
 
 /// A confusion matrix as a map: rows are the right classes, columns the predicted ones, shade is the share of the row.
 ///
-/// Right predictions lie on the diagonal in one colour, wrong ones off it in another. Up to 12 classes show counts, up to 40 show
-/// names; beyond that only the pattern is shown, which a table of the most confused pairs has to accompany.
+/// Right predictions lie on the diagonal in one colour, wrong ones off it in another. Up to 12 classes show counts, up
+/// to 40 show names; beyond that only the pattern is shown, which a table of the most confused pairs has to accompany.
 public struct HeatMap: Hashable, Sendable {
     /// The counts.
     public var matrix: ConfusionMatrix
@@ -37,13 +37,19 @@ public struct HeatMap: Hashable, Sendable {
         let names = (0..<classes).map { labels.indices.contains($0) ? labels[$0] : String($0) }
         let size = classes > Self.countLimit ? 10.5 : 12.5
         let longest = hasNames ? min(names.map { Drawing.textWidth($0, size: size) }.max() ?? 0, 150) : 0
-        let left = 22 + longest + (hasNames ? 8 : 0)
+        let left = hasNames ? max(longest, 80) + 8 : 22.0
         let top = 24 + (hasNames ? longest * 0.72 + 14 : 0)
         let side = cellSize * Double(classes)
         var drawing = Drawing(
-            width: left + side + (hasNames ? longest * 0.72 : 0) + 4, height: top + side + 6, label: summary(names))
+            width: left + side + (hasNames ? longest * 0.72 : 0) + 4, height: top + side + 6, label: summary(names),
+            scaleLimit: 1)
+        drawing.scaleMinimum = hasNames && classes > 4 ? 0.85 : 0
         drawing.text("predicted →", x: left, y: 12, "t m")
-        drawing.text("right class →", x: 12, y: top + side, "t m", rotation: -90)
+        if hasNames {
+            drawing.text("right class ↓", x: left - 8, y: top - 10, "t m", anchor: .end)
+        } else {
+            drawing.text("right class →", x: 12, y: top + side, "t m", rotation: -90)
+        }
         drawing.rectangle(x: left, y: top, width: side, height: side, "empty", corner: 3)
         if hasNames {
             let style = classes > Self.countLimit ? "t s" : "t"
@@ -73,7 +79,7 @@ public struct HeatMap: Hashable, Sendable {
     }
 
     /// How opaque a share is: the root lifts the rare errors, which are what one looks for.
-    private func opacity(_ share: Double) -> Double { 0.06 + 0.94 * min(max(share, 0), 1).squareRoot() }
+    private func opacity(_ share: Double) -> Double { 0.2 + 0.8 * min(max(share, 0), 1).squareRoot() }
 
     private func drawCells(left: Double, top: Double, names: [String], on drawing: inout Drawing) {
         let gap = classes <= Self.countLimit ? 1.5 : 0.75

@@ -55,14 +55,17 @@ public struct LineChart: Hashable, Sendable {
     public var verticalTitle: String
     /// Where the vertical axis must not reach beyond.
     public var bounds: ClosedRange<Double>?
+    /// Whether the title of the vertical axis is written; not needed under a heading that says the same.
+    public var showsVerticalTitle: Bool
     /// Whether each point gets a dot, for curves of few points.
     public var showsPoints: Bool
 
     /// A chart of curves.
     public init(
         series: [Series], horizontalTitle: String, verticalTitle: String, bounds: ClosedRange<Double>? = nil,
-        showsPoints: Bool = false
+        showsVerticalTitle: Bool = true, showsPoints: Bool = false
     ) {
+        self.showsVerticalTitle = showsVerticalTitle
         self.series = series
         self.horizontalTitle = horizontalTitle
         self.verticalTitle = verticalTitle
@@ -81,7 +84,7 @@ public struct LineChart: Hashable, Sendable {
     private var drawing: Drawing {
         let width = 460.0
         let legend = legendPlaces(width: width)
-        let top = 34.0 + 20 * Double((legend.last?.line ?? -1) + 1)
+        let top = (showsVerticalTitle ? 34.0 : 14) + 20 * Double((legend.last?.line ?? -1) + 1)
         var drawing = Drawing(width: width, height: top + 262, label: summary)
         for (place, curve) in zip(legend, series) {
             let y = 12 + 20 * Double(place.line)
@@ -90,12 +93,13 @@ public struct LineChart: Hashable, Sendable {
         }
         let shown = series.map { Self.thinned($0.points) }
         let finite = shown.flatMap { $0 }.filter { $0.x.isFinite && $0.y.isFinite }
-        let vertical = Axis(linear: finite.map(\.y), bounds: bounds)
+        let vertical = Axis(linear: finite.map(\.y), bounds: bounds, extended: false)
         let labels = vertical.ticks.map { Drawing.textWidth($0.label) }.max() ?? 0
         let area = PlotArea(
             left: max(labels + 12, 34), top: top, right: width - 14, bottom: top + 218,
             horizontal: Axis(linear: finite.map(\.x), count: 6, extended: false), vertical: vertical)
-        area.drawAxes(on: &drawing, horizontalTitle: horizontalTitle, verticalTitle: verticalTitle)
+        area.drawAxes(
+            on: &drawing, horizontalTitle: horizontalTitle, verticalTitle: showsVerticalTitle ? verticalTitle : "")
         guard !finite.isEmpty else {
             drawing.text(
                 "no data", x: (area.left + area.right) / 2, y: (area.top + area.bottom) / 2, "t m", anchor: .middle)
@@ -138,7 +142,8 @@ public struct LineChart: Hashable, Sendable {
         }
     }
 
-    /// The curve with few enough points to draw, each the mean of a group; what is not finite interrupts it all the same.
+    /// The curve with few enough points to draw, each the mean of a group; what is not finite interrupts it all the
+    /// same.
     static func thinned(_ points: [ChartPoint]) -> [ChartPoint] {
         guard points.count > pointLimit else { return points }
         let group = (points.count + pointLimit - 1) / pointLimit

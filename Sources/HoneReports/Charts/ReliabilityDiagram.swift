@@ -2,7 +2,8 @@ import HoneEvaluation
 
 /// How often a classifier is right against how sure it is, with a histogram of the confidences below.
 ///
-/// Dots on the diagonal are calibrated; below it the classifier is too sure. A dot's area grows with its number of examples.
+/// Dots on the diagonal are calibrated; below it the classifier is too sure. A dot's area grows with its number of
+/// examples.
 public struct ReliabilityDiagram: Hashable, Sendable {
     /// The bins; empty ones are not drawn.
     public var bins: [ReliabilityBin]

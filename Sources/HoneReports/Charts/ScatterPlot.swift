@@ -59,7 +59,7 @@ public struct ScatterPlot: Hashable, Sendable {
         var drawing = Drawing(width: 460, height: 300, label: summary)
         let shown = points.filter { $0.x > 0 && $0.x.isFinite && $0.y.value.isFinite }
         let vertical = Axis(
-            linear: shown.flatMap { [$0.y.low, $0.y.value, $0.y.high] }, bounds: isShare ? 0...1 : nil)
+            linear: shown.flatMap { [$0.y.low, $0.y.value, $0.y.high] }, bounds: isShare ? 0...1 : nil, extended: false)
         let labels = vertical.ticks.map { Drawing.textWidth($0.label) }.max() ?? 0
         let area = PlotArea(
             left: max(labels + 12, 34), top: 30, right: 446, bottom: 254,

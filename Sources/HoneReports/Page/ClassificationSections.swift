@@ -69,7 +69,7 @@ extension HTMLReport {
             <th scope="col">right class → prediction</th><th scope="col" class="n">examples</th>\
             <th scope="col" class="n">of the class</th></tr></thead><tbody>\(rows)</tbody></table></div></div>
             """
-        let layout = classes > HeatMap.countLimit ? "wide" : "grid"
+        let layout = classes > 6 ? "wide" : "grid"
         return Section(
             identifier: "confusion", title: "Confusion", body: "<div class=\"\(layout)\">\(figure)\(table)</div>")
     }

@@ -2,7 +2,8 @@ import Foundation
 import HoneEvaluation
 import HoneFormats
 
-/// One HTML file that holds a whole report: it opens offline, prints, adapts to dark ground and to a phone, and runs no script.
+/// One HTML file that holds a whole report: it opens offline, prints, adapts to dark ground and to a phone, and runs no
+/// script.
 ///
 /// The same content gives the same bytes. A content security policy inside the page forbids scripts and every request.
 public struct HTMLReport: Sendable {
@@ -66,7 +67,7 @@ public struct HTMLReport: Sendable {
             \(header)
             \(sections.count > 2 ? "<nav aria-label=\"Contents\">\(links)</nav>" : Markup.empty)
             \(parts)</main>
-            <footer>Intervals are 95 % unless told otherwise. Validation chose; test was read once.</footer>
+            <footer>Written by Hone. Ranges after a figure are its 95 % interval unless told otherwise.</footer>
             </body>
             </html>
 

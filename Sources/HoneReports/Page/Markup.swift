@@ -1,7 +1,7 @@
 /// A piece of HTML or SVG in which every text is escaped.
 ///
-/// Written as a string literal, whose own characters are markup; what is interpolated is text and gets escaped, unless it is
-/// markup itself. Nothing that a user wrote can therefore become a tag:
+/// Written as a string literal, whose own characters are markup; what is interpolated is text and gets escaped, unless
+/// it is markup itself. Nothing that a user wrote can therefore become a tag:
 ///
 ///     let cell: Markup = "<td>\(label)</td>"   // a label "<script>" arrives as &lt;script&gt;
 public struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation {

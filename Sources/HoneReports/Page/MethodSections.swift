@@ -1,7 +1,8 @@
 import HoneEvaluation
 
 extension HTMLReport {
-    /// The methods in the order of the report: the chosen one, then by their first validation figure, then what has none.
+    /// The methods in the order of the report: the chosen one, then by their first validation figure, then what has
+    /// none.
     var orderedMethods: [ReportContent.Method] {
         func rank(_ method: ReportContent.Method) -> (Int, Double) {
             guard method.status != .chosen else { return (0, 0) }
@@ -29,6 +30,10 @@ extension HTMLReport {
         guard shown.count > 1, let metric = shown.first?.validation.first else { return .empty }
         // Figures of another kind do not belong on the same axis.
         let comparable = shown.filter { $0.validation.first?.name == metric.name }
+            .sorted { first, second in
+                let (a, b) = (first.validation[0].interval.value, second.validation[0].interval.value)
+                return metric.higherIsBetter ? a > b : a < b
+            }
         let isShare = metric.style == .share
         let rows = comparable.compactMap { method in
             method.validation.first.map {
@@ -166,11 +171,11 @@ extension HTMLReport {
         return Section(
             identifier: "result", title: "Result on the test examples",
             body: """
-                <div class="scroll"><table class="narrow"><thead><tr><th scope="col">\(chosen.name)</th>\
+                <div class="scroll narrow"><table><thead><tr><th scope="col">\(chosen.name)</th>\
                 <th scope="col" class="n">test</th><th scope="col" class="n">validation</th></tr></thead>
                 <tbody>\(rows)</tbody></table></div>
                 <p class="note">Validation figures chose the method and its settings, which flatters them a little; \
-                the test examples were used for nothing else.</p>
+                the test figures are the ones to quote.</p>
                 """)
     }
 
@@ -180,7 +185,7 @@ extension HTMLReport {
         guard !curves.isEmpty else { return nil }
         var metrics: [String] = []
         for curve in curves where !metrics.contains(curve.metric) { metrics.append(curve.metric) }
-        let order = orderedMethods.map(\.name)
+        let order = orderedMethods.map(\.name).filter { name in curves.contains { $0.method == name } }
         var others: [String] = []
         for curve in curves where !order.contains(curve.method) && !others.contains(curve.method) {
             others.append(curve.method)
@@ -193,6 +198,7 @@ extension HTMLReport {
             }
             let chart = LineChart(
                 series: series.sorted { $0.colour < $1.colour }, horizontalTitle: "step", verticalTitle: metric,
+                showsVerticalTitle: false,
                 showsPoints: series.allSatisfy { $0.points.count <= 24 })
             return Self.figure(metric.prefix(1).uppercased() + metric.dropFirst(), chart.markup)
         }.joined()

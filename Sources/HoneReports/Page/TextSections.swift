@@ -78,7 +78,7 @@ extension HTMLReport {
         let items = content.commands.map { command -> Markup in
             "<div class=\"command\"><p>\(command.purpose)</p><pre><code>\(command.line)</code></pre></div>\n"
         }.joined()
-        return Section(identifier: "use", title: "Use it", body: items)
+        return Section(identifier: "use", title: "Use it", body: "<div class=\"commands\">\(items)</div>")
     }
 
     /// What is needed to do it again.

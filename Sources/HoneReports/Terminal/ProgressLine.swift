@@ -57,7 +57,8 @@ public struct ProgressState: Hashable, Sendable {
         "\(TerminalText.printable(activity)): " + parts.map(\.text).joined(separator: ", ")
     }
 
-    /// One line with a bar that takes no more columns than `width`; less important parts are left out where it is narrow.
+    /// One line with a bar that takes no more columns than `width`; less important parts are left out where it is
+    /// narrow.
     func liveLine(width: Int, hasColour: Bool) -> String {
         let name = TerminalText.truncated(TerminalText.printable(activity), to: max(width / 3, 8))
         var kept = parts

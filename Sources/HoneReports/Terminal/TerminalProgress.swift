@@ -8,8 +8,8 @@ import Musl
 
 /// Progress on standard error: one live line on a terminal, now and then a plain line elsewhere, nothing when quiet.
 ///
-/// The live line is redrawn at most ten times a second and fits the terminal's width; results go to standard output and are never
-/// touched. `NO_COLOR` (no-color.org) and `TERM=dumb` are respected.
+/// The live line is redrawn at most ten times a second and fits the terminal's width; results go to standard output and
+/// are never touched. `NO_COLOR` (no-color.org) and `TERM=dumb` are respected.
 ///
 ///     var progress = TerminalProgress(quiet: options.quiet)
 ///     progress.update(ProgressState(activity: "lora", step: 12, totalSteps: 100, loss: 0.31))

@@ -1,8 +1,10 @@
 /// How text behaves on a terminal: how many columns it takes, how it is cut, and what must not be printed.
 public enum TerminalText {
-    /// How many columns a text takes: 2 for East Asian wide characters and emoji, 0 for combining marks, 1 for the rest.
+    /// How many columns a text takes: 2 for East Asian wide characters and emoji, 0 for combining marks, 1 for the
+    /// rest.
     ///
-    /// A short form of Unicode Standard Annex 11 that is right for what appears in tables; terminals differ in the rest.
+    /// A short form of Unicode Standard Annex 11 that is right for what appears in tables; terminals differ in the
+    /// rest.
     public static func width(_ text: String) -> Int {
         text.reduce(0) { $0 + width($1) }
     }

@@ -33,7 +33,8 @@ public struct TextTable: Hashable, Sendable {
     }
 
     /// The table as lines without a line break at the end.
-    /// - Parameter width: how many columns the terminal has; the widest left-aligned columns are cut to fit. nil cuts nothing.
+    /// - Parameter width: how many columns the terminal has; the widest left-aligned columns are cut to fit. nil cuts
+    ///   nothing.
     public func text(width: Int? = nil) -> String {
         guard !titles.isEmpty else { return "" }
         let rightAligned = titles.indices.map(isRightAligned)
@@ -64,7 +65,8 @@ public struct TextTable: Hashable, Sendable {
         }
     }
 
-    /// Whether a text begins with a digit after signs, and holds few letters: "0.934 (0.918–0.949)", "−3", "41.2 s", "< 1 ms".
+    /// Whether a text begins with a digit after signs, and holds few letters: "0.934 (0.918–0.949)", "−3", "41.2 s", "<
+    /// 1 ms".
     static func looksNumeric(_ text: String) -> Bool {
         let body = text.drop { "+-−<~≈ ".contains($0) }
         guard let first = body.first, first.isASCII, first.isNumber else { return false }

@@ -1,0 +1,236 @@
+import Foundation
+import HoneFormats
+import HoneMethods
+import HoneModels
+import HoneTorch
+import Testing
+
+/// Adapters that PEFT saved: read, computed with, merged, trained on and written again as PEFT does.
+/// `Scripts/fixtures/peft_adapters.py` says what the tensors are.
+struct AdapterTests {
+    static let lora = [
+        "bert-lora", "bert-lora-pooler", "gpt2-lora", "llama-lora", "llama-patterns", "llama-rslora",
+    ]
+    static let prompts = ["bert-prompt", "gpt2-prompt", "llama-prompt"]
+
+    /// An adapter fixture on its base.
+    private struct Loaded {
+        let reference: Reference
+        let folder: String
+        let expected: [String: Tensor]
+        let method: any Method
+        let parameters: ParameterSet
+
+        init(_ name: String) throws {
+            folder = Reference.fixtures + "/adapter-" + name
+            reference = try Reference(#require(JSON.read(file: folder + "/reference.json")["base"]?.string))
+            expected = try Reference.tensors(folder + "/reference.safetensors")
+            (method, parameters) = try Adapter.readMethod(AdapterFolderReader(path: folder), for: reference.model)
+        }
+
+        /// The batch; PEFT gives prompts no token types.
+        func batch() throws -> TokenBatch {
+            try expected["token_type_ids"] == nil ? TokenBatch(reference.rows()) : reference.batch()
+        }
+
+        func adapted() throws -> Transformer {
+            let base = reference.model.transformer
+            return try base.attaching(method.attachments(parameters, model: base, dropout: nil))
+        }
+
+        /// Logits of causal models, the last states of encoders.
+        func output(_ transformer: Transformer) throws -> Tensor {
+            try withoutGradients {
+                let states = try transformer.states(batch())
+                return try reference.model.configuration.isCausal ? transformer.logits(states) : states
+            }
+        }
+
+        /// An expected output, without the positions of a prompt.
+        func expectedOutput(_ name: String) throws -> Tensor {
+            let whole = try #require(expected[name])
+            let length = try batch().length
+            return try whole.narrowed(1, from: whole.size(1) - length, length: length)
+        }
+
+        /// Tensors as they stand in PEFT's file, by its names.
+        func written(_ parameters: ParameterSet) throws -> [String: Tensor] {
+            try withTemporaryFolder { folder in
+                try method.write(
+                    parameters, for: reference.model, task: .generation, to: AdapterFolderWriter(path: folder))
+                return try Reference.tensors(folder + "/adapter_model.safetensors")
+            }
+        }
+    }
+
+    @Test("computes what PEFT computes", arguments: lora + prompts)
+    func outputs(name: String) throws {
+        let loaded = try Loaded(name)
+        let kind = loaded.reference.model.configuration.isCausal ? "logits" : "hidden"
+        let difference = try largestDifference(
+            loaded.output(loaded.adapted()), loaded.expectedOutput(kind), over: loaded.batch())
+        #expect(difference < 5e-5)
+    }
+
+    @Test("merges into what PEFT merges into", arguments: lora)
+    func merged(name: String) throws {
+        let loaded = try Loaded(name)
+        let base = loaded.reference.model.transformer
+        let merged = try #require(try loaded.method.mergedWeights(loaded.parameters, model: base))
+        #expect(!merged.isEmpty)
+        let transformer = try Transformer(base.configuration, weights: base.weights.merging(merged) { $1 })
+        let output = try loaded.output(transformer)
+        #expect(try largestDifference(output, loaded.expectedOutput("merged"), over: loaded.batch()) < 5e-5)
+        let largest = try output.abs().max().item()
+        let adapted = try loaded.output(loaded.adapted())
+        #expect(try largestDifference(output, adapted, over: loaded.batch()) < 1e-5 * max(1, largest))
+    }
+
+    @Test("trains as PEFT trains: loss, gradients, three AdamW steps and where they end", arguments: lora + prompts)
+    func training(name: String) throws {
+        let loaded = try Loaded(name)
+        let start = try loaded.parameters.copied()
+        try start.makeTrainable()
+        let base = loaded.reference.model.transformer
+        let head = base.configuration.isCausal ? [] : try ["head.weight", "head.bias"].map(loaded.reference.tensor)
+        let typed = loaded.expected["token_type_ids"] != nil
+        let steps = try #require(loaded.expected["losses.adamw"]).elements(Double.self)
+        var optimizer = try TestAdamW(start.all.map(\.tensor))
+        for (step, target) in steps.enumerated() {
+            let transformer = try base.attaching(loaded.method.attachments(start, model: base, dropout: nil))
+            let loss = try loaded.reference.loss(transformer, head: head, withTypes: typed)
+            #expect(try abs(loss.item() - target) < 1e-5 * target, "step \(step)")
+            try loss.backward()
+            if step == 0 {
+                var gradients = ParameterSet()
+                for parameter in start.all {
+                    gradients.set(parameter.name, try #require(parameter.tensor.gradient, "\(parameter.name)").cloned())
+                }
+                try compare(loaded.written(gradients), with: "gradient.", in: loaded, tolerance: 1e-4)
+            }
+            try optimizer.step()
+        }
+        try compare(loaded.written(start), with: "final.", in: loaded, tolerance: 1e-5)
+    }
+
+    private func compare(_ ours: [String: Tensor], with prefix: String, in loaded: Loaded, tolerance: Double) throws {
+        // The pooler is no part of the transformer; what PEFT keeps for it goes unused.
+        let keys = loaded.expected.keys.filter { $0.hasPrefix(prefix) && !$0.contains(".pooler.") }
+        #expect(Set(keys) == Set(ours.keys.map { prefix + $0 }))
+        for (name, tensor) in ours {
+            let expected = try #require(loaded.expected[prefix + name], "\(name)")
+            #expect(try largestDifference(tensor, expected) < tolerance, "\(name)")
+        }
+    }
+
+    @Test("writes what it has read, number for number, and reads that to the same outputs", arguments: lora + prompts)
+    func roundTrip(name: String) throws {
+        let loaded = try Loaded(name)
+        let original = try Reference.tensors(loaded.folder + "/adapter_model.safetensors")
+        let ours = try loaded.written(loaded.parameters)
+        #expect(Set(ours.keys) == Set(original.keys.filter { !$0.contains(".pooler.") }))
+        for (name, tensor) in ours {
+            #expect(try tensor.elements(Float.self) == #require(original[name]).elements(Float.self), "\(name)")
+        }
+        try withTemporaryFolder { folder in
+            try loaded.method.write(
+                loaded.parameters, for: loaded.reference.model, task: .generation,
+                to: AdapterFolderWriter(path: folder))
+            let again = try Adapter.readMethod(AdapterFolderReader(path: folder), for: loaded.reference.model)
+            let base = loaded.reference.model.transformer
+            let transformer = try base.attaching(again.method.attachments(again.parameters, model: base, dropout: nil))
+            #expect(try largestDifference(loaded.output(transformer), loaded.output(loaded.adapted())) == 0)
+        }
+    }
+
+    /// A changed copy of an adapter's folder must be refused.
+    private func refusal(
+        _ name: String, on base: String? = nil,
+        change: (inout [(name: String, tensor: Tensor)]) throws -> Void = { _ in }
+    ) throws -> HoneError {
+        let source = Reference.fixtures + "/adapter-" + name
+        let own = try #require(JSON.read(file: source + "/reference.json")["base"]?.string)
+        let model = try BaseModel(folder: Reference.fixtures + "/" + (base ?? own))
+        return try withTemporaryFolder { folder in
+            try FileManager.default.copyItem(
+                atPath: source + "/adapter_config.json", toPath: folder + "/adapter_config.json")
+            var tensors = try TensorFiles.read(source + "/adapter_model.safetensors")
+            try change(&tensors)
+            try TensorFiles.write(tensors, to: folder + "/adapter_model.safetensors")
+            return try #require(throws: HoneError.self) {
+                try Adapter.readMethod(AdapterFolderReader(path: folder), for: model)
+            }
+        }
+    }
+
+    private static let module = "base_model.model.model.layers.1.mlp.up_proj"
+
+    @Test("refuses an adapter without one of its tensors", arguments: [".lora_A.weight", ".lora_B.weight"])
+    func missingFactor(suffix: String) throws {
+        let error = try refusal("llama-lora") { $0.removeAll { $0.name == AdapterTests.module + suffix } }
+        #expect([.mismatch, .badFile].contains(error.code))
+        #expect(error.description.contains("layers.1.mlp.up"))
+    }
+
+    @Test func `refuses an adapter that lacks a module which its config names`() throws {
+        let error = try refusal("llama-lora") { $0.removeAll { $0.name.hasPrefix(AdapterTests.module + ".") } }
+        #expect([.mismatch, .badFile].contains(error.code))
+        #expect(error.description.contains("layers.1.mlp.up"))
+    }
+
+    @Test(
+        "refuses an adapter with a tensor too many",
+        arguments: ["llama-lora", "gpt2-lora", "bert-lora", "llama-prompt"])
+    func unused(name: String) throws {
+        let extra = "base_model.model.model.layers.7.mlp.up_proj.lora_A.weight"
+        let error = try refusal(name) { try $0.append((extra, Tensor.zeros([4, 24]))) }
+        #expect(error.code == .mismatch)
+        #expect(error.item == extra)
+    }
+
+    @Test(
+        "refuses an adapter of another base",
+        arguments: [("bert-lora", "llama-tiny"), ("gpt2-lora", "bert-tiny"), ("llama-lora", "llama-untied")])
+    func otherBase(name: String, base: String) throws {
+        let error = try refusal(name, on: base)
+        #expect(error.code == .mismatch)
+        #expect(error.item != nil)
+    }
+
+    @Test("refuses tensors of another shape, by name", arguments: ["llama-lora", "llama-prompt"])
+    func misshapen(name: String) throws {
+        var changed = ""
+        let error = try refusal(name) { tensors in
+            changed = tensors[0].name
+            tensors[0].tensor = try tensors[0].tensor.narrowed(1, from: 1, length: 2).contiguous()
+        }
+        #expect(error.code == .mismatch)
+        #expect(error.description.contains(changed.contains("layers.0") ? "layers.0" : changed))
+    }
+
+    private static let python = ProcessInfo.processInfo.environment["HONE_PEFT_PYTHON"]
+
+    /// Runs `Scripts/parity/peft_reads.py` where `HONE_PEFT_PYTHON` names a Python with peft.
+    @Test("writes folders that PEFT reads", .enabled(if: python != nil), arguments: lora + prompts)
+    func readByPEFT(name: String) throws {
+        let loaded = try Loaded(name)
+        let kind = loaded.reference.model.configuration.isCausal ? "logits" : "hidden"
+        try withTemporaryFolder { folder in
+            try loaded.method.write(
+                loaded.parameters, for: loaded.reference.model, task: .generation,
+                to: AdapterFolderWriter(path: folder))
+            var outputs = ["input_ids", "attention_mask", "token_type_ids"].compactMap { name in
+                loaded.expected[name].map { (name: name, tensor: $0) }
+            }
+            outputs.append((kind, try loaded.output(loaded.adapted())))
+            try TensorFiles.write(outputs, to: folder + "/outputs.safetensors")
+            let process = Process()
+            process.executableURL = URL(filePath: try #require(AdapterTests.python))
+            let script = Reference.fixtures + "/../../../Scripts/parity/peft_reads.py"
+            process.arguments = [script, loaded.reference.folder, folder, folder + "/outputs.safetensors"]
+            try process.run()
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 0)
+        }
+    }
+}

@@ -1,0 +1,35 @@
+import Foundation
+import HoneFormats
+import Testing
+
+@testable import HoneText
+
+/// The files in Fixtures, made by Scripts/fixtures/tokenizer_fixtures.py.
+enum Fixtures {
+    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures")
+
+    static let names = ["gpt2", "llama3", "sentencepiece", "wordpiece", "other"]
+
+    static func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
+
+    static func tokenizer(_ name: String) throws -> Tokenizer { try Tokenizer(file: path("\(name).json")) }
+
+    static func jsonLines(path: String) throws -> [JSON] {
+        let data = try Data(contentsOf: URL(fileURLWithPath: path))
+        return try data.split(separator: 0x0A).map { try JSON.parse($0, file: path) }
+    }
+
+    static func lines() throws -> [String] {
+        try jsonLines(path: path("lines.jsonl")).map { try #require($0.string) }
+    }
+
+    /// A tokenizer from JSON text, as a file of that content would give.
+    static func tokenizer(json text: String) throws -> TokenizerPipeline {
+        try TokenizerPipeline(TokenizerFile(bytes: Array(text.utf8), path: "made/tokenizer.json"))
+    }
+}
+
+extension JSON {
+    /// The whole numbers of an array.
+    var integers: [Int] { array?.compactMap(\.integer) ?? [] }
+}
