@@ -194,8 +194,11 @@ extension LoRA {
             preconditionFailure("the reader has checked the type")
         }
         guard !configuration.isWeightDecomposed else {
-            throw HoneError(.unsupported, "weight-decomposed adapters (DoRA) are not supported", file: folder.path)
+            throw HoneError(
+                .unsupported, "weight-decomposed adapters (DoRA) are not supported",
+                file: folder.path + "/" + AdapterConfiguration.fileName, item: "use_dora")
         }
+        try refuseMore(configuration, file: folder.path + "/" + AdapterConfiguration.fileName)
         let modules = model.family.modules(model.configuration)
         var sites: [String: String] = [:]
         for (site, module) in modules { sites["base_model.model." + module] = site }
@@ -219,7 +222,9 @@ extension LoRA {
             }
             let tensor = try folder.tensor(name).to(.float32).to(model.transformer.device).cloned()
             let weight = shapes[site + ".weight"] ?? []
-            guard tensor.rank == 2, weight.count == 2, tensor.size(isDown ? 1 : 0) == weight[isDown ? 1 : 0] else {
+            guard tensor.rank == 2, weight.count == 2, tensor.size(isDown ? 1 : 0) == weight[isDown ? 1 : 0],
+                tensor.size(isDown ? 0 : 1) > 0
+            else {
                 throw HoneError(
                     .mismatch, "shape \(tensor.shape) does not fit the base's \(weight)", file: folder.tensorFile,
                     item: name)
@@ -230,7 +235,7 @@ extension LoRA {
             let siteAlpha = alpha(of: bare, configuration)
             scales[site] = scale(alpha: siteAlpha, rank: rank, stabilised: configuration.isRankStabilized)
         }
-        for site in Set(parameters.all.map { String($0.name.dropLast(7)) }) {
+        for site in Set(parameters.all.map { String($0.name.dropLast(7)) }).sorted() {
             let down = try parameters.tensor(site + ".lora_A")
             let up = try parameters.tensor(site + ".lora_B")
             guard down.size(0) == up.size(1) else {
@@ -240,13 +245,13 @@ extension LoRA {
         guard !parameters.all.isEmpty else {
             throw HoneError(.badFile, "holds no LoRA tensors", file: folder.tensorFile)
         }
-        let settings = try MethodSettings(
+        let settings = try folder.settings(
             card,
-            json: [
+            [
                 "rank": .integer(configuration.rank), "alpha": .number(configuration.alpha),
                 "dropout": .number(configuration.dropout),
                 "rank-stabilised": .bool(configuration.isRankStabilized),
-            ])
+            ], file: folder.path + "/" + AdapterConfiguration.fileName)
         // The order of training is that of the forward pass, not of the file.
         var ordered = ParameterSet()
         for site in model.configuration.linearSites {
@@ -255,5 +260,29 @@ extension LoRA {
             }
         }
         return (LoRA(settings, scales: scales), ordered)
+    }
+
+    /// Refuses what PEFT stores beside low-rank updates, and patterns that could take forever to match.
+    private static func refuseMore(_ configuration: LoRAConfiguration, file: String) throws {
+        guard configuration.bias == .none else {
+            throw HoneError(.unsupported, "adapters with trained biases are not supported", file: file, item: "bias")
+        }
+        // A head is trained anew for the task at hand; any other module would be missing silently.
+        guard (configuration.modulesToSave ?? []).allSatisfy({ ["classifier", "score"].contains($0) }) else {
+            throw HoneError(
+                .unsupported, "modules that are saved whole are not supported", file: file, item: "modules_to_save")
+        }
+        for override in configuration.alphaOverrides {
+            // Time grows with a power of the number of repetitions, and without bound where one stands within another.
+            let repetitions = override.pattern.count { "*+{".contains($0) }
+            let isNested = zip(override.pattern, override.pattern.dropFirst()).contains {
+                $0 == ")" && "*+{".contains($1)
+            }
+            guard repetitions <= 4, !isNested else {
+                throw HoneError(
+                    .unsupported, "a pattern repeats groups or has more than four repetitions", file: file,
+                    item: "alpha_pattern")
+            }
+        }
     }
 }

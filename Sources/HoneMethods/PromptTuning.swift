@@ -94,7 +94,7 @@ public struct PromptTuning: Method {
         }
         var parameters = ParameterSet()
         parameters.set("prompt_embeddings", prompt)
-        let settings = try MethodSettings(card, json: ["length": .integer(prompt.size(0))])
+        let settings = try folder.settings(card, ["length": .integer(prompt.size(0))], file: folder.tensorFile)
         return (PromptTuning(settings), parameters)
     }
 }

@@ -65,11 +65,21 @@ public struct BaseModel {
             throw error.inFile(configFile)
         }
         tokenizer = try Tokenizer(folder: folder)
-        guard tokenizer.vocabularySize <= transformer.configuration.vocabularySize else {
+        let known = transformer.configuration.vocabularySize
+        guard tokenizer.vocabularySize <= known else {
             throw HoneError(
-                .mismatch,
-                "the tokenizer has \(tokenizer.vocabularySize) tokens, the model \(transformer.configuration.vocabularySize)",
-                file: folder)
+                .mismatch, "the tokenizer has \(tokenizer.vocabularySize) tokens, the model \(known)", file: folder)
+        }
+        // Numbers may have holes: fewer tokens than the model has do not make all of them its own.
+        let special = [
+            ("pad", tokenizer.padId), ("bos", tokenizer.bosId), ("eos", tokenizer.eosId), ("cls", tokenizer.clsId),
+            ("sep", tokenizer.sepId), ("unk", tokenizer.unkId),
+        ]
+        for (name, id) in [("token", Optional(tokenizer.largestId))] + special {
+            guard let id, id >= known else { continue }
+            throw HoneError(
+                .mismatch, "the number \(id) is beyond the \(known) tokens that the model has", file: folder,
+                item: name == "token" ? "tokenizer.json" : "\(name)_token")
         }
         pooling = try BaseModel.pooling(folder: folder, isCausal: transformer.configuration.isCausal)
         fingerprint = try WeightLoader.fingerprint(folder: folder)

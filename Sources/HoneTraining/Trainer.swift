@@ -39,6 +39,8 @@ public struct ValidationPoint: Hashable, Sendable {
 
 /// What a training run tells while it goes.
 public enum TrainingEvent: Sendable {
+    /// Training goes on after a step: 0 for a run that begins.
+    case begin(after: Int)
     /// A step is done.
     case step(TrainingStep)
     /// Validation is done.
@@ -133,6 +135,7 @@ public struct Trainer {
                 try report(.warning("there is no checkpoint yet; starting from the beginning"))
             }
         }
+        try report(.begin(after: state.step))
         try state.parameters.makeTrainable()
         let objective = Objective(model: model, task: adapter.task, method: adapter.method)
         var cursor = BatchOrder.Cursor(BatchOrder(lengths: examples.map(\.ids.count), plan: plan))
