@@ -11,7 +11,8 @@ import Testing
         return [
             "train", data, "--method", "lora", "--set", "rank=2", "--set", "dropout=0.3", "--model",
             try workshop.fixture("bert-tiny"), "--validation", validation, "--steps", "40", "--batch-size", "4",
-            "--evaluate-every", "7", "--checkpoint-every", "3", "--seed", "5", "--out", out, "--quiet", "--threads", "1",
+            "--evaluate-every", "7", "--checkpoint-every", "3", "--seed", "5", "--out", out, "--quiet", "--threads",
+            "1",
         ]
     }
 
@@ -40,6 +41,19 @@ import Testing
         return false
     }
 
+    /// Waits until a process has written into a run's log.
+    private static func waitForTraining(_ run: String) -> Bool {
+        func size() -> Int? {
+            (try? FileManager.default.attributesOfItem(atPath: run + "/log.jsonl")[.size] as? NSNumber)?.intValue
+        }
+        let before = size()
+        for _ in 0..<20_000 {
+            if size() != before || isFinished(run) { return true }
+            usleep(1000)
+        }
+        return false
+    }
+
     @Test("SIGKILL at random instants never costs a run its numbers")
     func killed() throws {
         let workshop = try Workshop()
@@ -51,18 +65,17 @@ import Testing
         while kills < wanted {
             let run = workshop.folder + "/killed-\(finished)"
             let arguments = try CrashTests.arguments(workshop, out: run)
-            // Starting takes most of so short a run; what matters lies behind it.
             var attempts = 0
             while !CrashTests.isFinished(run) {
                 attempts += 1
-                let isResumed = FileManager.default.fileExists(atPath: run)
-                let process = try HoneProcess(
-                    isResumed ? arguments + ["--resume"] : arguments, in: workshop.folder)
+                // Also the first time: where there is no run yet, it begins.
+                let process = try HoneProcess(arguments + ["--resume"], in: workshop.folder)
                 let share = Double(random.next() >> 11) / Double(UInt64(1) << 53)
-                let delay = whole.seconds * (0.2 + 0.8 * share)
                 let result: HoneProcess.Result
                 if attempts <= 4, kills < wanted {
-                    usleep(UInt32(delay * 1e6))
+                    // Every other one dies while it trains, measures or writes; the rest at any time from the start on.
+                    let isTraining = attempts % 2 == 0 && CrashTests.waitForTraining(run)
+                    usleep(UInt32(whole.seconds * (isTraining ? 0.4 : 1) * share * 1e6))
                     process.signal(SIGKILL)
                     result = process.wait()
                     if result.signal == SIGKILL { kills += 1 }

@@ -43,18 +43,30 @@ struct HoneProcess {
         posix_spawn_file_actions_addopen(&actions, 0, inputPath, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        posix_spawn_file_actions_addchdir_np(&actions, folder)
+        // Threads of the test runner block signals, and what is started from them would too.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        var usual = sigset_t()
+        sigfillset(&usual)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &usual)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         var variables = ProcessInfo.processInfo.environment
         variables["HONE_MODELS"] = nil
         variables["OMP_WAIT_POLICY"] = "passive"
         // A crash is to end the process, not to start a debugger.
         variables["SWIFT_BACKTRACE"] = "enable=no"
         variables.merge(environment) { $1 }
-        var list = (["hone"] + arguments).map { strdup($0) } + [nil]
+        // The shell changes the folder and becomes `hone`, with the same process number.
+        let shell = ["sh", "-c", "cd \"$0\" && exec \"$@\"", folder, HoneProcess.executable]
+        var list = (shell + arguments).map { strdup($0) } + [nil]
         var settings = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { (list + settings).forEach { free($0) } }
         var number = pid_t()
-        let status = posix_spawn(&number, HoneProcess.executable, &actions, nil, &list, &settings)
+        let status = posix_spawn(&number, "/bin/sh", &actions, &attributes, &list, &settings)
         guard status == 0 else {
             throw StartFailure(description: "\(HoneProcess.executable): \(String(cString: strerror(status)))")
         }

@@ -44,7 +44,8 @@ extension HostileCase {
             try workshop.training(workshop.tickets(), more: ["--init-adapter", workshop.folder + "/nowhere"])
         },
         HostileCase("an empty adapter folder", says: ["adapter_config.json"]) { workshop in
-            try FileManager.default.createDirectory(atPath: workshop.folder + "/bare", withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                atPath: workshop.folder + "/bare", withIntermediateDirectories: true)
             return try workshop.training(workshop.tickets(), more: ["--init-adapter", workshop.folder + "/bare"])
         },
         adapter("an adapter without its tensors", says: ["adapter_model.safetensors", "missing"]) { _, folder in
@@ -59,7 +60,7 @@ extension HostileCase {
         },
         configuration("no peft_type", says: ["peft_type"]) { $0["peft_type"] = nil },
         configuration("a peft_type that is not read", says: ["LOHA"]) { $0["peft_type"] = "LOHA" },
-        configuration("weight-decomposed LoRA", says: ["DoRA"]) { $0["use_dora"] = true },
+        configuration("weight-decomposed LoRA", says: ["use_dora", "DoRA"]) { $0["use_dora"] = true },
         configuration("a rank of zero", says: ["r", "0"]) { $0["r"] = 0 },
         configuration("a rank that is a text", says: ["r"]) { $0["r"] = "four" },
         configuration("an alpha that is infinite", says: ["lora_alpha"]) { $0["lora_alpha"] = 1e300 },
@@ -86,7 +87,7 @@ extension HostileCase {
                 $0.bytes.removeLast($0.bytes.count / 2)
             }
         },
-        tensors("a pair of rank zero", says: ["adapter_model.safetensors", "layers.0.attention.key"]) {
+        tensors("a pair of rank zero", says: ["layer.0.attention.self.key.lora_A.weight", "[0, 24]"]) {
             try $0.change("layer.0.attention.self.key.lora_A.weight") { ($0.shape, $0.bytes) = ([0, 24], []) }
             try $0.change("layer.0.attention.self.key.lora_B.weight") { ($0.shape, $0.bytes) = ([24, 0], []) }
         },
@@ -101,10 +102,16 @@ extension HostileCase {
                 .init(name: "base_model.model.lora_magnitude_vector", dtype: "F32", shape: [1], bytes: [0, 0, 0, 0]))
         },
         tensors("no tensors", says: ["adapter_model.safetensors"]) { $0.entries = [] },
-        tensors("a prompt of another width", says: ["prompt_embeddings", "[4, 30]"], of: "adapter-bert-prompt", method: "prompt") {
+        tensors(
+            "a prompt of another width", says: ["prompt_embeddings", "[4, 30]"], of: "adapter-bert-prompt",
+            method: "prompt"
+        ) {
             try $0.change("prompt_embeddings") { $0.shape = [4, 30] }
         },
-        tensors("a prompt longer than the model", says: ["prompt", "24 positions"], of: "adapter-bert-prompt", method: "prompt") {
+        tensors(
+            "a prompt longer than the model", says: ["prompt", "24 positions"], of: "adapter-bert-prompt",
+            method: "prompt"
+        ) {
             try $0.change("prompt_embeddings") {
                 $0.shape = [40, 24]
                 $0.bytes = [UInt8](repeating: 0, count: 40 * 24 * 4)

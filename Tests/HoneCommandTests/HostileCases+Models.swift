@@ -43,19 +43,27 @@ extension HostileCase {
     static let weights: [HostileCase] = [
         bytes("truncated weights", says: []) { Array($0.dropLast(1000)) },
         bytes("weights of seven bytes", says: []) { Array($0.prefix(7)) },
-        bytes("weights of no bytes", says: ["empty"]) { _ in [] },
+        bytes("weights of no bytes", says: ["0 bytes"]) { _ in [] },
         bytes("weights with bytes after the end", says: []) { $0 + [0] },
-        bytes("a flipped bit in the header", says: []) { var copy = $0; copy[9] ^= 0x40; return copy },
-        bytes("a header that claims 2^60 bytes", says: []) { SafetensorsEdit.file(header: Array($0[8...100]), claiming: 1 << 60) },
-        bytes("a header that claims 2^64 - 1 bytes", says: []) { SafetensorsEdit.file(header: Array($0[8...100]), claiming: .max) },
+        bytes("a flipped bit in the header", says: []) {
+            var copy = $0; copy[9] ^= 0x40; return copy
+        },
+        bytes("a header that claims 2^60 bytes", says: []) {
+            SafetensorsEdit.file(header: Array($0[8...100]), claiming: 1 << 60)
+        },
+        bytes("a header that claims 2^64 - 1 bytes", says: []) {
+            SafetensorsEdit.file(header: Array($0[8...100]), claiming: .max)
+        },
         bytes("a tensor that claims 2^62 elements", says: []) { _ in
             SafetensorsEdit.file(
-                header: Array(#"{"a": {"dtype": "F32", "shape": [2147483648, 2147483648], "data_offsets": [0, 4]}}"#.utf8),
+                header: Array(
+                    #"{"a": {"dtype": "F32", "shape": [2147483648, 2147483648], "data_offsets": [0, 4]}}"#.utf8),
                 data: [0, 0, 0, 0])
         },
         bytes("a shape below zero", says: ["a"]) { _ in
             SafetensorsEdit.file(
-                header: Array(#"{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}"#.utf8), data: [0, 0, 0, 0])
+                header: Array(#"{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}"#.utf8),
+                data: [0, 0, 0, 0])
         },
         bytes("tensors that overlap", says: []) { _ in
             SafetensorsEdit.file(
@@ -63,9 +71,12 @@ extension HostileCase {
                     (#"{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},"#
                         + #""b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}"#).utf8), data: [0, 0, 0, 0])
         },
-        bytes("a pickle under the name of safetensors", says: ["pickle"]) { _ in [0x80, 0x02, 0x7D, 0x71, 0, 0x2E, 0, 0, 0, 0] },
+        bytes("a pickle under the name of safetensors", says: ["pickle"]) { _ in
+            [0x80, 0x02, 0x7D, 0x71, 0, 0x2E, 0, 0, 0, 0]
+        },
         bytes("a Git LFS pointer", says: ["LFS"]) { _ in Array("version https://git-lfs.github.com/spec/v1\n".utf8) },
-        bytes("a web page under the name of safetensors", says: ["web page"]) { _ in Array("<!DOCTYPE html><html>".utf8) },
+        bytes("a web page under the name of safetensors", says: ["web page"]) { _ in Array("<!DOCTYPE html><html>".utf8)
+        },
         model("weights as pickle only", says: ["bert-tiny", "pickle"]) { workshop, folder in
             try FileManager.default.removeItem(atPath: folder + "/model.safetensors")
             try workshop.write("bert-tiny/pytorch_model.bin", [0x80, 0x02])
@@ -86,7 +97,9 @@ extension HostileCase {
                 "bert-tiny/model.safetensors.index.json", #"{"weight_map": {"a": "../../../etc/passwd"}}"#)
         },
         tensors("weights that are not finite", says: ["layers.1.attention.key.weight", "finite"]) {
-            try $0.change("layer.1.attention.self.key.weight") { $0.bytes.replaceSubrange(8..<12, with: SafetensorsEdit.notANumber) }
+            try $0.change("layer.1.attention.self.key.weight") {
+                $0.bytes.replaceSubrange(8..<12, with: SafetensorsEdit.notANumber)
+            }
         },
         tensors("a missing weight", says: ["encoder.layer.1.attention.self.key.weight", "missing"]) {
             try $0.remove("layer.1.attention.self.key.weight")
@@ -95,7 +108,8 @@ extension HostileCase {
             try $0.change("layer.1.attention.self.key.weight") { $0.shape = [12, 48] }
         },
         tensors("a weight too many", says: ["encoder.layer.2.attention.self.key.weight", "no place"]) {
-            $0.entries.append(.init(name: "encoder.layer.2.attention.self.key.weight", dtype: "F32", shape: [1], bytes: [0, 0, 0, 0]))
+            $0.entries.append(
+                .init(name: "encoder.layer.2.attention.self.key.weight", dtype: "F32", shape: [1], bytes: [0, 0, 0, 0]))
         },
         tensors("a weight of whole numbers", says: ["encoder.layer.1.attention.self.key.weight", "type"]) {
             try $0.change("layer.1.attention.self.key.weight") { $0.dtype = "I32" }
@@ -153,7 +167,7 @@ extension HostileCase {
             $0["normalizer"] = ["type": "Strange"]
         },
         config("sequences nested without end", says: ["normalizer"], file: "tokenizer.json") { object in
-            object["normalizer"] = (0..<50).reduce(["type": "Lowercase"]) { inner, _ in
+            object["normalizer"] = (0..<20).reduce(["type": "Lowercase"]) { inner, _ in
                 ["type": "Sequence", "normalizers": [inner]]
             }
         },

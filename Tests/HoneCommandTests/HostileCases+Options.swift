@@ -105,24 +105,30 @@ extension HostileCase {
         method("a setting that is no number", says: ["lora rank", "four"], "lora", "--set", "rank=four"),
         method("a setting out of bounds", says: ["lora rank", "4096"], "lora", "--set", "rank=0"),
         method("a setting that is not finite", says: ["lora alpha"], "lora", "--set", "alpha=nan"),
-        method("a choice that is none", says: ["prompt initialisation", "vocabulary"], "prompt", "--set", "initialisation=zeros"),
+        method(
+            "a choice that is none", says: ["prompt initialisation", "vocabulary"], "prompt", "--set",
+            "initialisation=zeros"),
         method("a rank above the matrix", code: 1, says: ["rank 25", "24"], "lora", "--set", "rank=25"),
         method("a map that the model has not", code: 1, says: ["gate", "query"], "lora", "--set", "targets=gate"),
         method("a prompt that fills the model", code: 1, says: ["24 positions"], "prompt", "--set", "length=24"),
-        method("bias tuning of a model without biases", code: 1, says: ["bitfit", "biases"], "bitfit", on: "llama-tiny"),
+        method(
+            "bias tuning of a model without biases", code: 1, says: ["bitfit", "biases"], "bitfit", on: "llama-tiny"),
         method("a probe for generation", code: 1, says: ["probe", "classify"], "probe", on: "llama-tiny"),
         method("in-context examples for an encoder", code: 1, says: ["icl", "generates"], "icl"),
         HostileCase("generation with an encoder", says: ["bert-tiny", "--model"]) { workshop in
             try workshop.training(workshop.additions())
         },
-        HostileCase("a method to show that is not there", code: 2, says: ["magic", "lora"]) { _ in ["methods", "magic"] },
+        HostileCase("a method to show that is not there", code: 2, says: ["magic", "lora"]) { _ in ["methods", "magic"]
+        },
         HostileCase("rows too short for their completions", says: ["--max-length"]) { workshop in
             [
                 "train", try workshop.additions(), "--method", "lora", "--model", try workshop.fixture("llama-tiny"),
                 "--steps", "2", "--max-length", "2", "--out", workshop.out, "--quiet",
             ]
         },
-        method("a learning rate that explodes", code: 1, says: ["learning rate"], "full", on: "llama-tiny", "--learning-rate", "1e30",
+        method(
+            "a learning rate that explodes", code: 1, says: ["learning rate"], "full", on: "llama-tiny",
+            "--learning-rate", "1e30",
             "--steps", "9", "--quiet"),
     ]
 }

@@ -67,14 +67,16 @@ extension HostileCase {
         HostileCase("a finished run resumed", code: 2, says: ["run", "finished"]) { workshop in
             try workshop.resuming(workshop.finishedRun())
         },
-        HostileCase("a run resumed that is not there", code: 2, says: ["nowhere", "--out"]) { workshop in
-            try workshop.resuming(workshop.folder + "/nowhere")
-        },
         resume("another learning rate on resuming", says: ["learning_rate"], changing: "--learning-rate", "0.5"),
         resume("other settings on resuming", says: ["rank"], changing: "--set", "rank=3"),
         resume("another seed on resuming", says: ["seed"], changing: "--seed", "9"),
         resume("another type on resuming", says: ["dtype"], changing: "--dtype", "bf16"),
-        resume("another method on resuming", says: ["was"], changing: "--method", "bitfit", "--set", "rank=2"),
+        HostileCase("another method on resuming", says: ["method", "lora", "bitfit"]) { workshop in
+            var arguments = try workshop.resuming(workshop.unfinishedRun())
+            if let place = arguments.firstIndex(of: "lora") { arguments[place] = "bitfit" }
+            if let place = arguments.firstIndex(of: "--set") { arguments.removeSubrange(place...place + 1) }
+            return arguments + ["--learning-rate", "1e-3"]
+        },
         HostileCase("other data on resuming", says: ["data"]) { workshop in
             let run = try workshop.unfinishedRun()
             let data = try workshop.tickets("other.csv", rows: 20, from: 3)
@@ -113,19 +115,28 @@ extension HostileCase {
     static let predictions: [HostileCase] = [
         predict("texts and a file", code: 2, says: ["--file"]) { ["a b", "--file", try $0.tickets()] },
         predict("nothing on standard input", code: 2, says: ["nothing to answer"]) { _ in [] },
-        predict("blank lines on standard input", code: 2, says: ["nothing to answer"], input: Array(" \n\n".utf8)) { _ in [] },
+        predict("blank lines on standard input", code: 2, says: ["nothing to answer"], input: Array(" \n\n".utf8)) {
+            _ in []
+        },
         predict("bytes on standard input", says: ["standard input", "UTF-8"], input: [0xFF, 0xFE, 0x0A]) { _ in [] },
         predict("a file that is not there", says: ["nowhere.csv", "no such file"]) { _ in ["--file", "nowhere.csv"] },
-        predict("a text file that is not there", says: ["nowhere.txt", "no such file"]) { _ in ["--file", "nowhere.txt"] },
-        predict("a text file that is not UTF-8", says: ["bytes.txt", "UTF-8"]) { ["--file", try $0.write("bytes.txt", [0xFF, 0xFE, 0x0A])] },
+        predict("a text file that is not there", says: ["nowhere.txt", "no such file"]) { _ in
+            ["--file", "nowhere.txt"]
+        },
+        predict("a text file that is not UTF-8", says: ["bytes.txt", "UTF-8"]) {
+            ["--file", try $0.write("bytes.txt", [0xFF, 0xFE, 0x0A])]
+        },
         predict("a file without the columns of the task", says: ["other.csv", "text"]) {
             ["--file", try $0.write("other.csv", "message\n\(Workshop.secret)\n")]
         },
         predict("no new tokens", code: 2, says: ["--max-new-tokens"]) { _ in ["a", "--max-new-tokens", "0"] },
         predict("a temperature below zero", code: 2, says: ["--temperature"]) { _ in ["a", "--temperature=-1"] },
-        predict("a temperature that is no number", code: 2, says: ["--temperature"]) { _ in ["a", "--temperature", "nan"] },
+        predict("a temperature that is no number", code: 2, says: ["--temperature"]) { _ in
+            ["a", "--temperature", "nan"]
+        },
         evaluate("rows without labels", says: ["new.csv", "label"], "text\n\(Workshop.secret)\n"),
-        evaluate("an unknown label", says: ["new.csv:3", "label"], "text,label\na b,early\n\(Workshop.secret),never\n"),
+        evaluate(
+            "an unknown label", says: ["new.csv:3", "label"], "text,label\na b,early\n\(Workshop.secret),never\n"),
         evaluate("a field too many", says: ["new.csv:2"], "text,label\na b,early,\(Workshop.secret)\n"),
         evaluate("nothing to measure on", says: ["new.csv"], "text,label\n"),
     ]

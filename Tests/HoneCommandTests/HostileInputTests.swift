@@ -23,7 +23,8 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
         self.arguments = arguments
     }
 
-    static let all: [HostileCase] = tables + rows + definitions + weights + models + adapters + heads + options
+    static let all: [HostileCase] =
+        tables + rows + definitions + weights + models + adapters + heads + options
         + methodChoices + runs + predictions
 }
 
@@ -51,7 +52,7 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
             }
             return
         }
-        defer { umount2(disk, Int32(MNT_DETACH.rawValue)) }
+        defer { umount2(disk, Int32(MNT_DETACH)) }
         let data = try workshop.tickets()
         var arguments = try workshop.training(data, steps: 12, more: ["--checkpoint-every", "1"])
         let place = try #require(arguments.firstIndex(of: "--out"))
@@ -62,7 +63,7 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
         Refusal.check(full)
         #expect(!FileManager.default.fileExists(atPath: disk + "/run/run.json"))
         Refusal.checkNoTemporaryFiles(below: disk)
-        #expect(mount("tmpfs", disk, "tmpfs", UInt(MS_REMOUNT.rawValue), "size=8m") == 0)
+        #expect(mount("tmpfs", disk, "tmpfs", UInt(MS_REMOUNT), "size=8m") == 0)
         let resumed = try workshop.hone(arguments + ["--resume"])
         #expect(resumed.code == 0, "\(resumed.error)")
         #expect(FileManager.default.fileExists(atPath: disk + "/run/run.json"))

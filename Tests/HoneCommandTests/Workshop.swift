@@ -8,11 +8,16 @@ final class Workshop: Sendable {
 
     /// One folder for the whole test process; removed at its end, also after a failed test.
     private static let root: String = {
-        let path = NSTemporaryDirectory() + "/hone-command-tests-\(getpid())"
+        let path = root(of: getpid())
         try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        atexit { try? FileManager.default.removeItem(atPath: NSTemporaryDirectory() + "/hone-command-tests-\(getpid())") }
+        atexit { try? FileManager.default.removeItem(atPath: Workshop.root(of: getpid())) }
         return path
     }()
+
+    private static func root(of process: pid_t) -> String {
+        let folder = NSTemporaryDirectory()
+        return folder + (folder.hasSuffix("/") ? "" : "/") + "hone-command-tests-\(process)"
+    }
 
     init() throws {
         folder = Workshop.root + "/" + UUID().uuidString.prefix(8)
@@ -104,7 +109,7 @@ final class Workshop: Sendable {
     /// One thread, so that numbers repeat and tests do not fight for the machine.
     static func withThreads(_ arguments: [String]) -> [String] {
         let takesThreads = ["fit", "train", "eval", "predict"].contains(arguments.first)
-        return takesThreads && !arguments.contains("--threads") && !arguments.contains("--help")
+        return takesThreads && !arguments.contains { $0.hasPrefix("--threads") } && !arguments.contains("--help")
             ? arguments + ["--threads", "1"] : arguments
     }
 
