@@ -8,8 +8,6 @@ import PackageDescription
 let dependencies: [Package.Dependency] = [
     // The command line: parsing, help pages, completions.
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    // SHA-256 of checkpoints, adapters and base models.
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     // YAML 1.2 of task.yaml, through libYAML.
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
 ]
@@ -27,13 +25,15 @@ let package = Package(
         .library(name: "HoneEvaluation", targets: ["HoneEvaluation"]),
         .library(name: "HoneReports", targets: ["HoneReports"]),
         .library(name: "Hone", targets: ["Hone"]),
+        .library(name: "HoneTesting", targets: ["HoneTesting"]),
         .executable(name: "hone", targets: ["HoneCommand"]),
     ],
     dependencies: dependencies,
     targets: [
         .systemLibrary(name: "CLibtorch", pkgConfig: "hone-libtorch"),
         .target(name: "CHoneTorch", dependencies: ["CLibtorch"], linkerSettings: [.linkedLibrary("stdc++")]),
-        .target(name: "HoneFormats", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+        .target(name: "CHoneDigest"),
+        .target(name: "HoneFormats", dependencies: ["CHoneDigest"]),
         .target(name: "HoneTorch", dependencies: ["CHoneTorch", "HoneFormats"]),
         .target(name: "HoneText", dependencies: ["HoneFormats"]),
         .target(name: "HoneModels", dependencies: ["HoneFormats", "HoneTorch", "HoneText"]),
@@ -49,6 +49,11 @@ let package = Package(
                 "HoneFormats", "HoneTorch", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining", "HoneEvaluation",
                 "HoneReports",
             ]),
+        .target(
+            name: "HoneTesting",
+            dependencies: [
+                "HoneFormats", "HoneTorch", "HoneText", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining",
+            ]),
         .target(name: "CHoneStart"),
         .executableTarget(
             name: "HoneCommand",
@@ -60,10 +65,10 @@ let package = Package(
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
-        .testTarget(
-            name: "HoneModelsTests", dependencies: ["HoneFormats", "HoneTorch", "HoneModels", "HoneMethods"],
-            exclude: ["Fixtures"]),
+        .testTarget(name: "HoneModelsTests", dependencies: ["HoneModels", "HoneMethods"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
+        .testTarget(name: "HoneMethodsTests", dependencies: ["HoneMethods", "HoneTraining", "HoneTesting"]),
+        .testTarget(name: "HoneTrainingTests", dependencies: ["HoneTraining", "HoneTesting"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),
         .testTarget(name: "HoneCommandTests", dependencies: ["HoneFormats", "HoneCommand"], exclude: ["Fixtures"]),

@@ -82,7 +82,7 @@ public struct GenerationMetrics: Hashable, Sendable {
         object["exact_match"] = exactMatch?.json
         object["loss"] = loss?.json
         object["perplexity"] = perplexity?.json
-        object["tokens"] = loss == nil ? nil : .integer(tokens)
+        if loss != nil { object["tokens"] = .integer(tokens) }
         return .object(object)
     }
 }

@@ -1,5 +1,4 @@
-import Crypto
-import Foundation
+import CHoneDigest
 
 /// SHA-256 (FIPS 180-4) of files and bytes, as 64 lower-case hexadecimal digits.
 public enum FileHash {
@@ -15,28 +14,45 @@ public enum FileHash {
     /// - Throws: `HoneError` (`.fileSystem`) when the file cannot be read.
     public static func lengthAndSHA256(ofFile path: String) throws -> (length: Int, sha256: String) {
         let descriptor = try FileDescriptor(reading: path, onlyRegular: true)
-        var hash = SHA256()
+        var hash = Digest()
         var length = 0
         try descriptor.forEachPiece { piece in
-            hash.update(bufferPointer: piece)
+            hash.update(piece)
             length += piece.count
         }
-        return (length, hexadecimal(hash.finalize()))
+        return (length, hash.finish())
     }
 
     /// The hash of bytes.
     public static func sha256(of bytes: some Collection<UInt8>) -> String {
-        hexadecimal(SHA256.hash(data: bytes as? [UInt8] ?? Array(bytes)))
+        var hash = Digest()
+        (bytes as? [UInt8] ?? Array(bytes)).withUnsafeBytes { hash.update($0) }
+        return hash.finish()
     }
 
     /// The hash of the UTF-8 bytes of a text.
     public static func sha256(of text: String) -> String {
         sha256(of: Array(text.utf8))
     }
+}
 
-    private static func hexadecimal(_ digest: SHA256.Digest) -> String {
+/// A hash that is being formed.
+private struct Digest {
+    private var state = hone_sha256()
+
+    init() { hone_sha256_start(&state) }
+
+    mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        hone_sha256_update(&state, bytes.baseAddress, bytes.count)
+    }
+
+    /// The hash as hexadecimal digits; nothing can be added afterwards.
+    mutating func finish() -> String {
+        let bytes = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { result in
+            hone_sha256_finish(&state, result.baseAddress)
+            return Array(result)
+        }
         let digits = Array("0123456789abcdef".utf8)
-        return String(
-            decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 }

@@ -36,6 +36,11 @@ public struct Adapter {
         encoding: ExampleEncoder.Options, seed: UInt64
     ) throws -> Adapter {
         try method.checkFit(model.configuration, task)
+        guard task != .generation || model.configuration.hasLanguageHead else {
+            throw HoneError(
+                .mismatch, "this model is an encoder, and only a model that generates text can do a generation task",
+                item: method.name)
+        }
         var random = RandomStream(seed: seed, name: "initialisation")
         var parameters = try method.initialParameters(for: model, random: &random)
         if case .classification(let classes) = task, type(of: method).card.training == .gradient {
@@ -84,7 +89,7 @@ public struct Adapter {
         func refused(_ field: String) -> HoneError {
             HoneError(.badFile, "the field is missing or wrong", file: file, item: field)
         }
-        guard let version = json["version"]?.integer else { throw refused("version") }
+        guard let version = json["version"]?.integer, version >= 1 else { throw refused("version") }
         guard version <= 1 else {
             throw HoneError(.unsupported, "was written by a newer version of Hone (format \(version))", file: file)
         }
@@ -100,7 +105,9 @@ public struct Adapter {
         let task: TaskShape
         switch json["task"]?.string {
         case "generation": task = .generation
-        case "classification": task = .classification(classes: names.count)
+        case "classification":
+            guard !names.isEmpty else { throw refused("labels") }
+            task = .classification(classes: names.count)
         default: throw refused("task")
         }
         if case .classification = task, Set(names).count != names.count || names.count < 2 { throw refused("labels") }
@@ -108,8 +115,10 @@ public struct Adapter {
         if case .classification(let classes) = task, type(of: method).card.training != .none {
             try readHead(path + "/head.safetensors", classes: classes, model: model, into: &parameters)
         }
-        let demonstrations = (json["demonstrations"]?.array ?? []).compactMap { shot -> Demonstration? in
-            guard let input = shot["input"]?.string, let target = shot["target"]?.string else { return nil }
+        let demonstrations = try (json["demonstrations"]?.array ?? []).map { shot in
+            guard let input = shot["input"]?.string, let target = shot["target"]?.string else {
+                throw refused("demonstrations")
+            }
             return Demonstration(input: input, target: target)
         }
         return Adapter(

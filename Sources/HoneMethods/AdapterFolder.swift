@@ -137,7 +137,11 @@ public struct AdapterFolderReader {
     ///
     /// - Throws: `HoneError` with code `.unsupported` for a PEFT type that Hone does not have.
     public func method() throws -> any Method.Type {
-        if let name = description?["method"]?.string {
+        if let description {
+            guard let name = description["method"]?.string else {
+                throw HoneError(
+                    .badFile, "the field is missing or wrong", file: path + "/hone.json", item: "method")
+            }
             do {
                 return try Methods.named(name)
             } catch let error as HoneError {

@@ -25,9 +25,11 @@ public struct BitFit: Method {
         }
     }
 
+    private static func trains(_ name: String) -> Bool { name.hasSuffix(".bias") }
+
     /// Copies of the biases.
     public func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet {
-        try WeightMethod.initialParameters(for: model) { $0.hasSuffix(".bias") }
+        try WeightMethod.initialParameters(for: model, where: BitFit.trains)
     }
 
     /// The trained biases in place of the base's.
@@ -53,6 +55,6 @@ public struct BitFit: Method {
     public static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws
         -> (method: BitFit, parameters: ParameterSet)
     {
-        (try BitFit(folder.settings(card)), try WeightMethod.read(folder, for: model))
+        (try BitFit(folder.settings(card)), try WeightMethod.read(folder, for: model, where: trains))
     }
 }

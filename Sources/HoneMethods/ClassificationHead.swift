@@ -4,6 +4,9 @@ import HoneTorch
 
 /// The linear map from a pooled vector to a score a class. It belongs to the task, not to a method: every gradient method
 /// trains it along, and a probe is nothing else.
+///
+/// It has the name of a language-model head on purpose: in a parameter set for classification it takes the place of that
+/// head, which no score depends on.
 public enum ClassificationHead {
     /// The name of its weight `[classes, width]`.
     public static let weight = "head.weight"

@@ -23,16 +23,18 @@ public struct FullFineTuning: Method {
     /// Full fine-tuning with settings.
     public init(_ settings: MethodSettings) { self.settings = settings }
 
+    private func trains(_ name: String, of model: TransformerConfiguration) -> Bool {
+        let last = settings.integer("layers")
+        let first = last == 0 ? 0 : max(0, model.layerCount - last)
+        let parts = name.split(separator: ".")
+        if name.hasPrefix("embeddings.") { return settings.flag("embeddings") && last == 0 }
+        if parts.count > 1, parts[0] == "layers", let layer = Int(parts[1]) { return layer >= first }
+        return true
+    }
+
     /// Copies of the weights.
     public func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet {
-        let last = settings.integer("layers")
-        let first = last == 0 ? 0 : max(0, model.configuration.layerCount - last)
-        return try WeightMethod.initialParameters(for: model) { name in
-            let parts = name.split(separator: ".")
-            if name.hasPrefix("embeddings.") { return settings.flag("embeddings") && last == 0 }
-            if parts.count > 1, parts[0] == "layers", let layer = Int(parts[1]) { return layer >= first }
-            return true
-        }
+        try WeightMethod.initialParameters(for: model) { trains($0, of: model.configuration) }
     }
 
     /// The trained weights in place of the base's.
@@ -58,6 +60,8 @@ public struct FullFineTuning: Method {
     public static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws
         -> (method: FullFineTuning, parameters: ParameterSet)
     {
-        (try FullFineTuning(folder.settings(card)), try WeightMethod.read(folder, for: model))
+        let method = try FullFineTuning(folder.settings(card))
+        let parameters = try WeightMethod.read(folder, for: model) { method.trains($0, of: model.configuration) }
+        return (method, parameters)
     }
 }

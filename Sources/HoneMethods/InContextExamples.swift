@@ -50,23 +50,21 @@ public struct InContextExamples: Method {
         generator.shuffle(&order)
         var byClass: [Int: [Int]] = [:]
         for index in order { byClass[examples[index].label ?? 0, default: []].append(index) }
-        var chosen: [Int] = []
-        var depth = 0
-        let classes = byClass.keys.sorted()
-        while chosen.count < settings.integer("shots"),
-            classes.contains(where: { byClass[$0, default: []].count > depth })
-        {
-            for key in classes where chosen.count < settings.integer("shots") {
-                if let list = byClass[key], list.count > depth { chosen.append(list[depth]) }
-            }
-            depth += 1
+        let queues = byClass.keys.sorted().map { byClass[$0] ?? [] }
+        let longest = queues.map(\.count).max() ?? 0
+        // One of each class in turn, until there are enough.
+        let alternating = (0..<longest).flatMap { depth in
+            queues.filter { $0.count > depth }.map { $0[depth] }
         }
+        var chosen = Array(alternating.prefix(settings.integer("shots")))
         generator.shuffle(&chosen)
-        return chosen.map { index in
-            let example = examples[index]
-            let target = example.label.map { labels.indices.contains($0) ? labels[$0] : "" } ?? example.completion ?? ""
-            return Demonstration(input: InContextExamples.inputText(example.input), target: target)
-        }
+        return chosen.map { demonstration(examples[$0], labels: labels) }
+    }
+
+    private func demonstration(_ example: Example, labels: [String]) -> Demonstration {
+        let label = example.label.flatMap { labels.indices.contains($0) ? labels[$0] : nil }
+        return Demonstration(
+            input: InContextExamples.inputText(example.input), target: label ?? example.completion ?? "")
     }
 
     /// An input as plain text.

@@ -62,6 +62,9 @@ public struct LoRA: Method {
             if case .linear(let outputs, let inputs) = $0.kind { ($0.path, outputs, inputs) } else { nil }
         }
         let wanted = settings.words("targets")
+        guard !wanted.isEmpty else {
+            throw HoneError(.mismatch, "names no map; `all` stands for every map of the layers", item: "lora targets")
+        }
         if wanted == ["all"] { return sites }
         for word in wanted where !sites.contains(where: { LoRA.matches($0.path, word) }) {
             let known = Set(configuration.linearMaps.map(\.name)).sorted().joined(separator: ", ")
@@ -199,9 +202,7 @@ extension LoRA {
                 file: folder.path + "/" + AdapterConfiguration.fileName, item: "use_dora")
         }
         try refuseMore(configuration, file: folder.path + "/" + AdapterConfiguration.fileName)
-        let modules = model.family.modules(model.configuration)
-        var sites: [String: String] = [:]
-        for (site, module) in modules { sites["base_model.model." + module] = site }
+        let sites = moduleSites(of: model)
         var parameters = ParameterSet()
         var scales: [String: Double] = [:]
         let shapes = Dictionary(
@@ -215,7 +216,7 @@ extension LoRA {
             }
             let module = String(name.dropLast(14))
             guard let site = sites[module] else {
-                if model.family.ignores(String(module.dropFirst("base_model.model.".count)) + ".weight") { continue }
+                if isUnused(module, by: model) { continue }
                 throw HoneError(
                     .mismatch, "the base model has no such module; this adapter is for another base",
                     file: folder.tensorFile, item: name)
@@ -235,23 +236,32 @@ extension LoRA {
             let siteAlpha = alpha(of: bare, configuration)
             scales[site] = scale(alpha: siteAlpha, rank: rank, stabilised: configuration.isRankStabilized)
         }
-        for site in Set(parameters.all.map { String($0.name.dropLast(7)) }).sorted() {
-            let down = try parameters.tensor(site + ".lora_A")
-            let up = try parameters.tensor(site + ".lora_B")
-            guard down.size(0) == up.size(1) else {
-                throw HoneError(.mismatch, "the two factors differ in rank", file: folder.tensorFile, item: site)
-            }
-        }
         guard !parameters.all.isEmpty else {
             throw HoneError(.badFile, "holds no LoRA tensors", file: folder.tensorFile)
         }
-        let settings = try folder.settings(
-            card,
-            [
-                "rank": .integer(configuration.rank), "alpha": .number(configuration.alpha),
-                "dropout": .number(configuration.dropout),
-                "rank-stabilised": .bool(configuration.isRankStabilized),
-            ], file: folder.path + "/" + AdapterConfiguration.fileName)
+        try checkComplete(parameters, configuration.targetModules, for: model, folder: folder)
+        for (site, module) in model.family.modules(model.configuration) {
+            switch (parameters[site + ".lora_A"], parameters[site + ".lora_B"]) {
+            case (nil, nil): continue
+            case (let down?, let up?) where down.size(0) == up.size(1): continue
+            case (.some, .some):
+                throw HoneError(.mismatch, "the two factors differ in rank", file: folder.tensorFile, item: module)
+            default:
+                throw HoneError(
+                    .mismatch, "one of the two factors is missing", file: folder.tensorFile, item: module)
+            }
+        }
+        // What Hone wrote remembers its settings as they were given; PEFT's are the same in other words.
+        let settings =
+            folder.description != nil
+            ? try folder.settings(card)
+            : try folder.settings(
+                card,
+                [
+                    "rank": .integer(configuration.rank), "alpha": .number(configuration.alpha),
+                    "dropout": .number(configuration.dropout),
+                    "rank-stabilised": .bool(configuration.isRankStabilized),
+                ], file: folder.path + "/" + AdapterConfiguration.fileName)
         // The order of training is that of the forward pass, not of the file.
         var ordered = ParameterSet()
         for site in model.configuration.linearSites {
@@ -272,17 +282,10 @@ extension LoRA {
             throw HoneError(
                 .unsupported, "modules that are saved whole are not supported", file: file, item: "modules_to_save")
         }
-        for override in configuration.alphaOverrides {
-            // Time grows with a power of the number of repetitions, and without bound where one stands within another.
-            let repetitions = override.pattern.count { "*+{".contains($0) }
-            let isNested = zip(override.pattern, override.pattern.dropFirst()).contains {
-                $0 == ")" && "*+{".contains($1)
-            }
-            guard repetitions <= 4, !isNested else {
-                throw HoneError(
-                    .unsupported, "a pattern repeats groups or has more than four repetitions", file: file,
-                    item: "alpha_pattern")
-            }
+        for override in configuration.alphaOverrides where !isQuickToMatch(override.pattern) {
+            throw HoneError(
+                .unsupported, "a pattern repeats groups or has more than four repetitions", file: file,
+                item: "alpha_pattern")
         }
     }
 }

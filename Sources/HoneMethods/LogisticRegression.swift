@@ -4,7 +4,7 @@ import HoneTorch
 /// Multinomial logistic regression with a quadratic penalty, solved to convergence by L-BFGS.
 ///
 /// Minimises `Σ cross-entropy + ‖W‖² / (2 · strength)`; biases carry no penalty. This is scikit-learn's objective with
-/// `C = strength`.
+/// `C = strength`; for two classes, where scikit-learn has one weight vector instead of two, with `C = 2 · strength`.
 struct LogisticRegression {
     /// The inverse of the penalty's weight.
     var strength: Double

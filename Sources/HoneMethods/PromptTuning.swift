@@ -42,7 +42,9 @@ public struct PromptTuning: Method {
         var parameters = ParameterSet()
         if settings.choice("initialisation") == "vocabulary" {
             let chosen = try random.uniform([length], low: 0, high: 1)
-            let ids = try (chosen * Double(model.configuration.vocabularySize)).to(.int64).to(device)
+            // The product may be rounded up to the size of the vocabulary itself.
+            let last = Double(model.configuration.vocabularySize - 1)
+            let ids = try (chosen * (last + 1)).clamped(max: last).to(.int64).to(device)
             parameters.set("prompt_embeddings", try table.selecting(ids).to(.float32).cloned())
         } else {
             let sample = try table.to(.float32)
@@ -94,7 +96,15 @@ public struct PromptTuning: Method {
         }
         var parameters = ParameterSet()
         parameters.set("prompt_embeddings", prompt)
-        let settings = try folder.settings(card, ["length": .integer(prompt.size(0))], file: folder.tensorFile)
+        var settings = try folder.settings(card, ["length": .integer(prompt.size(0))], file: folder.tensorFile)
+        if folder.description != nil {
+            settings = try folder.settings(card)
+            guard settings.integer("length") == prompt.size(0) else {
+                throw HoneError(
+                    .mismatch, "has \(prompt.size(0)) vectors, hone.json says \(settings.integer("length"))",
+                    file: folder.tensorFile, item: "prompt_embeddings")
+            }
+        }
         return (PromptTuning(settings), parameters)
     }
 }

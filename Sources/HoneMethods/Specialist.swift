@@ -149,7 +149,7 @@ public struct Specialist {
         var texts = [String](repeating: "", count: examples.count)
         for indices in Specialist.batches(prompts.map(\.count), tokens: 2048) {
             let made = try transformer.generate(
-                from: indices.map { prompts[$0] }, padId: base.padId, options: options)
+                from: indices.map { prompts[$0] }, padId: base.padId, options: options, rowIds: indices)
             for (index, ids) in zip(indices, made) { texts[index] = base.tokenizer.decode(ids) }
         }
         return texts

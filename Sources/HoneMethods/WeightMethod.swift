@@ -44,7 +44,12 @@ enum WeightMethod {
         try folder.writeTensors(tensors, file: "weights.safetensors")
     }
 
-    static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws -> ParameterSet {
+    /// Reads what `write` has written.
+    ///
+    /// - Parameter wanted: the weights that the method trains; one that is not in the file is named and refused.
+    static func read(_ folder: AdapterFolderReader, for model: BaseModel, where wanted: (String) -> Bool) throws
+        -> ParameterSet
+    {
         let names = Dictionary(
             uniqueKeysWithValues: model.family.weightNames(model.configuration).map { ($0.source, $0) })
         let shapes = Dictionary(uniqueKeysWithValues: model.configuration.weightShapes.map { ($0.name, $0.shape) })
@@ -66,8 +71,18 @@ enum WeightMethod {
         }
         var parameters = ParameterSet()
         for (name, _) in model.configuration.weightShapes {
-            if let tensor = found[name] { parameters.set(name, tensor) }
+            if let tensor = found[name] {
+                parameters.set(name, tensor)
+            } else if wanted(name), !isReplacedHead(name, folder) {
+                throw HoneError(
+                    .mismatch, "the weight is missing; the file is not whole", file: folder.tensorFile, item: name)
+            }
         }
         return parameters
+    }
+
+    /// Whether the classification head stands where the language-model head would be.
+    private static func isReplacedHead(_ name: String, _ folder: AdapterFolderReader) -> Bool {
+        name == ClassificationHead.weight && folder.description?["task"]?.string == "classification"
     }
 }

@@ -65,6 +65,10 @@ public struct Attachments {
             default: throw HoneError(.mismatch, "this model has no state of that name", item: path)
             }
         }
+        for prompt in prompts where prompt.rank != 2 || prompt.size(1) != configuration.width {
+            throw HoneError(
+                .mismatch, "a prompt of shape \(prompt.shape) does not fit a model of width \(configuration.width)")
+        }
         guard !weights.isEmpty else { return }
         let shapes = Dictionary(uniqueKeysWithValues: configuration.weightShapes.map { ($0.name, $0.shape) })
         for (name, tensor) in weights.sorted(by: { $0.key < $1.key }) {
@@ -74,10 +78,6 @@ public struct Attachments {
             guard tensor.shape == shape else {
                 throw HoneError(.mismatch, "has shape \(tensor.shape), the model's is \(shape)", item: name)
             }
-        }
-        for prompt in prompts where prompt.rank != 2 || prompt.size(1) != configuration.width {
-            throw HoneError(
-                .mismatch, "a prompt of shape \(prompt.shape) does not fit a model of width \(configuration.width)")
         }
     }
 }

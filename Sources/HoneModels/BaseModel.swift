@@ -66,11 +66,7 @@ public struct BaseModel {
         }
         tokenizer = try Tokenizer(folder: folder)
         let known = transformer.configuration.vocabularySize
-        guard tokenizer.vocabularySize <= known else {
-            throw HoneError(
-                .mismatch, "the tokenizer has \(tokenizer.vocabularySize) tokens, the model \(known)", file: folder)
-        }
-        // Numbers may have holes: fewer tokens than the model has do not make all of them its own.
+        // Ids may have holes, so that not their number counts but the largest.
         let special = [
             ("pad", tokenizer.padId), ("bos", tokenizer.bosId), ("eos", tokenizer.eosId), ("cls", tokenizer.clsId),
             ("sep", tokenizer.sepId), ("unk", tokenizer.unkId),
@@ -78,7 +74,7 @@ public struct BaseModel {
         for (name, id) in [("token", Optional(tokenizer.largestId))] + special {
             guard let id, id >= known else { continue }
             throw HoneError(
-                .mismatch, "the number \(id) is beyond the \(known) tokens that the model has", file: folder,
+                .mismatch, "the tokenizer's ids reach to \(id), the model has \(known) tokens", file: folder,
                 item: name == "token" ? "tokenizer.json" : "\(name)_token")
         }
         pooling = try BaseModel.pooling(folder: folder, isCausal: transformer.configuration.isCausal)

@@ -26,8 +26,12 @@ extension Transformer {
     /// - Parameters:
     ///   - prompts: token numbers; rows may differ in length and do not influence one another.
     ///   - padId: what fills shorter rows.
+    ///   - rowIds: what a row's draws depend on besides the seed, so that they are the same in any batch; the row's place
+    ///     where left out.
     /// - Returns: the new tokens of each row.
-    public func generate(from prompts: [[Int]], padId: Int, options: GenerationOptions) throws -> [[Int]] {
+    public func generate(from prompts: [[Int]], padId: Int, options: GenerationOptions, rowIds: [Int]? = nil) throws
+        -> [[Int]]
+    {
         guard !prompts.isEmpty, options.maximumNewTokens > 0 else { return prompts.map { _ in [] } }
         let longest = prompts.map(\.count).max() ?? 0
         let room = configuration.maximumLength - attachments.promptLength - longest
@@ -37,14 +41,17 @@ extension Transformer {
                 "a prompt of \(longest) tokens is longer than the model's \(configuration.maximumLength) positions")
         }
         return try withoutGradients {
-            var random = RandomStream(seed: options.seed, name: "sampling")
+            var random = prompts.indices.map { row in
+                SeededGenerator(seed: options.seed, stream: "sampling \(rowIds.map { $0[row] } ?? row)")
+            }
             let cache = KeyValueCache(for: configuration)
             var results = prompts.map { _ in [Int]() }
             var active = Array(prompts.indices)
             var batch = try TokenBatch(prompts, padId: padId, side: .left, on: device)
             for step in 0..<min(options.maximumNewTokens, room) {
                 let last = try states(batch, cache: cache).at(-1, dimension: 1)
-                let chosen = try choose(logits(last).to(.float32), options: options, random: &random)
+                let draws = active.map { random[$0].uniform() }
+                let chosen = try choose(logits(last).to(.float32), options: options, draws: draws)
                 var kept: [Int] = []
                 var next: [[Int]] = []
                 for (place, row) in active.enumerated() where !options.stopIds.contains(chosen[place]) {
@@ -64,7 +71,9 @@ extension Transformer {
     }
 
     /// One token a row from logits `[rows, vocabularySize]`.
-    private func choose(_ logits: Tensor, options: GenerationOptions, random: inout RandomStream) throws -> [Int] {
+    ///
+    /// - Parameter draws: a number from 0 to 1 for each row.
+    private func choose(_ logits: Tensor, options: GenerationOptions, draws: [Double]) throws -> [Int] {
         guard options.temperature > 0 else { return try logits.argumentOfMax(-1).elements(Int.self) }
         var scaled = try logits / options.temperature
         if options.topK > 0, options.topK < logits.size(-1) {
@@ -77,9 +86,19 @@ extension Transformer {
             // A token is dropped when those before it already reach the mass; the first always stays.
             let before = try probabilities.cumulativeSum(-1) - probabilities
             let kept = try values.filled(where: before.greater(options.topP), with: -Double.infinity)
-            let drawn = try kept.softmax(-1).drawn(seed: random.next())
-            return try indices.gathered(drawn, dimension: -1).elements(Int.self)
+            let places = try drawn(kept, draws)
+            return try indices.gathered(places, dimension: -1).elements(Int.self)
         }
-        return try scaled.softmax(-1).drawn(seed: random.next()).elements(Int.self)
+        return try drawn(scaled, draws).elements(Int.self)
+    }
+
+    /// For each row the first place at which the summed probabilities pass the draw, `[rows, 1]`.
+    private func drawn(_ logits: Tensor, _ draws: [Double]) throws -> Tensor {
+        let sums = try logits.to(.float64).softmax(-1).cumulativeSum(-1)
+        let wanted =
+            try Tensor(draws, shape: [draws.count, 1], on: logits.device)
+            * sums.narrowed(
+                -1, from: logits.size(-1) - 1, length: 1)
+        return try sums.lessOrEqual(wanted).to(.int64).sum([-1], keepDimensions: true)
     }
 }

@@ -12,8 +12,12 @@ struct Rotary {
     /// - Parameter positions: `[length]` or `[rows, length]`, `int64`.
     init(positions: Tensor, base: Double, width: Int, dtype: DType) throws {
         let exact: DType = dtype == .float64 ? .float64 : .float32
-        // Formed in `float64`: rounded once for `float32`, and exact where the model is computed in `float64`.
-        let frequencies = (0..<width / 2).map { Glibc.pow(base, -Double(2 * $0) / Double(width)) }
+        // In `float32` step by step as models were trained with them: at far positions the last bit of these counts.
+        let frequencies = (0..<width / 2).map { index in
+            exact == .float64
+                ? Glibc.pow(base, -Double(2 * index) / Double(width))
+                : Double(Float(1) / Glibc.pow(Float(base), Float(2 * index) / Float(width)))
+        }
         let turns = try Tensor(frequencies).to(exact).to(positions.device)
         var angles = try positions.to(exact).unsqueezed(-1) * turns
         angles = try Tensor.concatenated([angles, angles], dimension: -1)

@@ -41,6 +41,17 @@ public struct CheckpointStore: Sendable {
         return folder + "/step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
     }
 
+    /// Removes every checkpoint: those of an earlier run have no place among a new run's.
+    func clear() throws {
+        for step in steps {
+            do {
+                try FileManager.default.removeItem(atPath: path(step))
+            } catch {
+                throw HoneError(.fileSystem, "an earlier run's checkpoint cannot be removed", file: path(step))
+            }
+        }
+    }
+
     /// Writes a checkpoint; older ones than the newest two are removed once it is there.
     func write(_ state: TrainingState) throws {
         let target = path(state.step)
@@ -55,18 +66,19 @@ public struct CheckpointStore: Sendable {
         for old in steps.dropFirst(2) { try? FileManager.default.removeItem(atPath: path(old)) }
     }
 
-    /// The newest checkpoint that is whole, and what a person should know about the others.
+    /// The newest checkpoint that is whole, if there is one, and what a person should know about the others.
     ///
     /// - Parameter state: the state of a run that starts now, which says where tensors belong.
-    /// - Throws: `HoneError` with code `.mismatch` where the checkpoint is of another run: it names the first difference.
-    func latest(like state: TrainingState) throws -> (state: TrainingState, warnings: [String])? {
+    /// - Throws: `HoneError` with code `.mismatch` where the checkpoint is of another run: it names the first difference;
+    ///   with code `.unsupported` where a newer version of Hone wrote it.
+    func latest(like state: TrainingState) throws -> (state: TrainingState?, warnings: [String]) {
         var warnings: [String] = []
         let device = state.parameters.all.first?.tensor.device ?? .cpu
         for step in steps {
             let place = path(step)
             do {
                 _ = try Manifest.verify(folder: place)
-            } catch let error as HoneError {
+            } catch let error as HoneError where error.code != .unsupported {
                 let aside = folder + "/damaged-\(step)-\(UUID().uuidString.prefix(8))"
                 try? FileManager.default.moveItem(atPath: place, toPath: aside)
                 warnings.append("the checkpoint of step \(step) is damaged (\(error.message)); moved aside")
@@ -87,7 +99,7 @@ public struct CheckpointStore: Sendable {
             let byName = Dictionary(tensors.map { ($0.name, $0.tensor) }) { first, _ in first }
             return (try TrainingState(json: json, tensors: byName, device: device, file: file), warnings)
         }
-        return nil
+        return (nil, warnings)
     }
 
     /// The path of the first value in which two descriptions differ.

@@ -128,14 +128,24 @@ public struct Trainer {
     ) throws -> TrainingOutcome {
         var state = try TrainingState(parameters: adapter.parameters.copied())
         if resume, let checkpoints {
-            if let (found, warnings) = try checkpoints.latest(like: state) {
-                for warning in warnings { try report(.warning(warning)) }
+            let (found, warnings) = try checkpoints.latest(like: state)
+            for warning in warnings { try report(.warning(warning)) }
+            if let found {
                 state = found
             } else {
-                try report(.warning("there is no checkpoint yet; starting from the beginning"))
+                try report(.warning("there is no checkpoint to go on from; starting from the beginning"))
             }
         }
         try report(.begin(after: state.step))
+        /// Writes a checkpoint. The first one of a new run replaces those that an earlier run has left.
+        var replacesOthers = !resume
+        func save() throws {
+            guard let checkpoints else { return }
+            if replacesOthers { try checkpoints.clear() }
+            replacesOthers = false
+            try checkpoints.write(state)
+            try report(.checkpoint(step: state.step))
+        }
         try state.parameters.makeTrainable()
         let objective = Objective(model: model, task: adapter.task, method: adapter.method)
         var cursor = BatchOrder.Cursor(BatchOrder(lengths: examples.map(\.ids.count), plan: plan))
@@ -146,7 +156,14 @@ public struct Trainer {
         while state.step < plan.steps, ending == .finished {
             let started = monotonicSeconds()
             let rows = cursor.rows(step: state.step).map { examples[$0] }
-            let step = try self.step(rows, &state, objective: objective, report: report)
+            let step: TrainingStep
+            do {
+                step = try self.step(rows, &state, objective: objective, report: report)
+            } catch let error as HoneError where error.code == .notFinite {
+                // The bad steps have changed nothing: what was learned before them is kept.
+                try save()
+                throw error
+            }
             trainingSeconds += monotonicSeconds() - started
             try report(.step(step))
             let isLast = state.step == plan.steps
@@ -163,10 +180,9 @@ public struct Trainer {
             let isDue =
                 plan.checkpointEvery > 0
                 ? state.step % plan.checkpointEvery == 0 : monotonicSeconds() - savedAt > checkpointSeconds
-            if let checkpoints, isLast || stops || isDue || ending == .stoppedEarly {
-                try checkpoints.write(state)
+            if isLast || stops || isDue || ending == .stoppedEarly {
+                try save()
                 savedAt = monotonicSeconds()
-                try report(.checkpoint(step: state.step))
             }
             if stops {
                 ending = .interrupted
@@ -225,6 +241,8 @@ public struct Trainer {
             state.badSteps += 1
             try report(.warning("step \(number): the loss or a gradient is not finite; the step is left out"))
             if state.badSteps >= 3 {
+                // A resumed run gets three more tries.
+                state.badSteps = 0
                 let name = try state.parameters.all.first { parameter in
                     guard let gradient = parameter.tensor.gradient else { return false }
                     return try gradient.isFinite().all().item() == 0

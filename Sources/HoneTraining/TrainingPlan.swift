@@ -96,6 +96,13 @@ public struct TrainingPlan: Hashable, Sendable {
         try require(patience >= 0, "--patience", "must not be below 0")
         try require(evaluateEvery >= 0, "--evaluate-every", "must not be below 0")
         try require(checkpointEvery >= 0, "--checkpoint-every", "must not be below 0")
+        try require(
+            headLearningRateFactor > 0 && headLearningRateFactor.isFinite, "--head-learning-rate-factor",
+            "must be a number above 0, not \(headLearningRateFactor)")
+        for (beta, option) in [(beta1, "--beta1"), (beta2, "--beta2")] {
+            try require(beta >= 0 && beta < 1, option, "must be from 0 up to, not including, 1, not \(beta)")
+        }
+        try require(epsilon > 0 && epsilon.isFinite, "--epsilon", "must be a number above 0, not \(epsilon)")
     }
 
     /// The plan as JSON, for `run.json` and to tell whether a resumed run is the same.

@@ -22,8 +22,10 @@ public struct TrainingState {
 
     /// Keeps a validation point, and the parameters where it is the best so far.
     mutating func note(_ point: ValidationPoint) throws {
-        // Equal scores are decided by the loss, so that a saturated accuracy does not stop what still learns.
-        let improves = best.map { (point.score, -point.loss) > ($0.point.score, -$0.point.loss) } ?? true
+        // Equal scores are decided by the loss, so that a saturated accuracy does not stop what still learns. What is not a
+        // number is never the best: nothing could be told to be better.
+        let isNumber = !point.score.isNaN && !point.loss.isNaN
+        let improves = isNumber && best.map { (point.score, -point.loss) > ($0.point.score, -$0.point.loss) } ?? true
         if improves {
             best = (try parameters.copied(), point)
             evaluationsWithoutImprovement = 0

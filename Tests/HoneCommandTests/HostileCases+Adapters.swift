@@ -91,10 +91,10 @@ extension HostileCase {
             try $0.change("layer.0.attention.self.key.lora_A.weight") { ($0.shape, $0.bytes) = ([0, 24], []) }
             try $0.change("layer.0.attention.self.key.lora_B.weight") { ($0.shape, $0.bytes) = ([24, 0], []) }
         },
-        tensors("a missing lora_B", says: ["adapter_model.safetensors", "layers.0.attention.key.lora_B"]) {
+        tensors("a missing lora_B", says: ["adapter_model.safetensors", "encoder.layer.0.attention.self.key"]) {
             try $0.remove("layer.0.attention.self.key.lora_B.weight")
         },
-        tensors("a missing lora_A", says: ["adapter_model.safetensors", "layers.0.attention.key.lora_A"]) {
+        tensors("a missing lora_A", says: ["adapter_model.safetensors", "encoder.layer.0.attention.self.key"]) {
             try $0.remove("layer.0.attention.self.key.lora_A.weight")
         },
         tensors("a tensor that is no LoRA", says: ["lora_magnitude_vector"]) {

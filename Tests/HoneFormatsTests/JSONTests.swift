@@ -40,7 +40,7 @@ import Testing
         let value: JSON = [
             "text": "a\"b\\c\u{1}\u{1F}\n\r\t\u{8}\u{C}/é😀\u{7F}",
             "numbers": [0, -1, 0.1, 1e300, -2.5e-10, .integer(.min)],
-            "empty": [[:], [], ""], "nested": ["a": ["b": [nil, true, false]]],
+            "empty": [[:], [], ""], "nested": ["a": ["b": [.null, true, false]]],
         ]
         for pretty in [false, true] {
             #expect(try JSON.parse(value.text(pretty: pretty)) == value)

@@ -77,7 +77,7 @@ import Testing
     func badIndex() throws {
         let maps: [(JSON, String)] = [
             (["a": "../model-00001-of-00002.safetensors"], "refused"), (["a": "/etc/passwd"], "refused"),
-            (["a": 1], "not a string"), ([:], "empty"), (nil, "no weight_map"),
+            (["a": 1], "not a string"), ([:], "empty"), (.null, "no weight_map"),
             (["none": "model-00001-of-00002.safetensors"], "does not have it"),
         ]
         try withTemporaryFolder { folder in

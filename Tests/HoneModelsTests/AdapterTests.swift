@@ -9,7 +9,7 @@ import Testing
 /// `Scripts/fixtures/peft_adapters.py` says what the tensors are.
 struct AdapterTests {
     static let lora = [
-        "bert-lora", "bert-lora-pooler", "gpt2-lora", "llama-lora", "llama-patterns", "llama-rslora",
+        "bert-lora", "bert-lora-pooler", "bert-classifier", "gpt2-lora", "llama-lora", "llama-patterns", "llama-rslora",
     ]
     static let prompts = ["bert-prompt", "gpt2-prompt", "llama-prompt"]
 
@@ -114,21 +114,31 @@ struct AdapterTests {
     }
 
     private func compare(_ ours: [String: Tensor], with prefix: String, in loaded: Loaded, tolerance: Double) throws {
-        // The pooler is no part of the transformer; what PEFT keeps for it goes unused.
-        let keys = loaded.expected.keys.filter { $0.hasPrefix(prefix) && !$0.contains(".pooler.") }
-        #expect(Set(keys) == Set(ours.keys.map { prefix + $0 }))
+        let wanted = loaded.expected.filter { $0.key.hasPrefix(prefix) }
+        let expected = encoderNames(
+            Dictionary(uniqueKeysWithValues: wanted.map { (String($0.key.dropFirst(prefix.count)), $0.value) }))
+        #expect(Set(expected.keys) == Set(ours.keys))
         for (name, tensor) in ours {
-            let expected = try #require(loaded.expected[prefix + name], "\(name)")
-            #expect(try largestDifference(tensor, expected) < tolerance, "\(name)")
+            #expect(try largestDifference(tensor, #require(expected[name])) < tolerance, "\(name)")
         }
+    }
+
+    /// PEFT's names as Hone writes them: those of the encoder itself, without a task model's prefix, and without what
+    /// belongs to the pooler or a classifier, which are no part of the transformer.
+    private func encoderNames(_ tensors: [String: Tensor]) -> [String: Tensor] {
+        var names: [String: Tensor] = [:]
+        for (name, tensor) in tensors where !name.contains(".pooler.") && !name.contains(".classifier.") {
+            names[name.replacing("base_model.model.bert.", with: "base_model.model.")] = tensor
+        }
+        return names
     }
 
     @Test("writes what it has read, number for number, and reads that to the same outputs", arguments: lora + prompts)
     func roundTrip(name: String) throws {
         let loaded = try Loaded(name)
-        let original = try Reference.tensors(loaded.folder + "/adapter_model.safetensors")
+        let original = try encoderNames(Reference.tensors(loaded.folder + "/adapter_model.safetensors"))
         let ours = try loaded.written(loaded.parameters)
-        #expect(Set(ours.keys) == Set(original.keys.filter { !$0.contains(".pooler.") }))
+        #expect(Set(ours.keys) == Set(original.keys))
         for (name, tensor) in ours {
             #expect(try tensor.elements(Float.self) == #require(original[name]).elements(Float.self), "\(name)")
         }
@@ -176,6 +186,14 @@ struct AdapterTests {
         let error = try refusal("llama-lora") { $0.removeAll { $0.name.hasPrefix(AdapterTests.module + ".") } }
         #expect([.mismatch, .badFile].contains(error.code))
         #expect(error.description.contains("layers.1.mlp.up"))
+    }
+
+    @Test func `refuses an adapter of the language-model head, which would change the logits`() throws {
+        let error = try refusal("llama-lora") { tensors in
+            try tensors.append(("base_model.model.lm_head.lora_A.weight", Tensor.zeros([4, 24])))
+            try tensors.append(("base_model.model.lm_head.lora_B.weight", Tensor.zeros([64, 4])))
+        }
+        #expect(error.item?.contains("lm_head") == true)
     }
 
     @Test(

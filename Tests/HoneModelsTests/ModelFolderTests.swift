@@ -150,6 +150,16 @@ struct ModelFolderTests {
             })
     }
 
+    @Test func `reads the rotary base beside a rope_scaling that is null`() throws {
+        let base = try withFolder(
+            "llama-tiny",
+            config: { config in
+                config["rope_scaling"] = .null
+                config["rope_parameters"] = ["rope_type": "default", "rope_theta": 321]
+            }, { try BaseModel(folder: $0).configuration.positions })
+        #expect(base == .rotary(base: 321))
+    }
+
     @Test func `finds two folders with the same weights equal and others not`() throws {
         let plain = try Reference("llama-tiny").model.fingerprint
         let changed = try withFolder(

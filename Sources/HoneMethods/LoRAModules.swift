@@ -1,0 +1,65 @@
+import HoneFormats
+import HoneModels
+
+/// PEFT's names of modules, as its adapter files and configurations have them.
+extension LoRA {
+    private static let wrapper = "base_model.model."
+
+    /// Sites by the names that adapter files may call them: with and without the prefix of a task model, as the adapter
+    /// was made for the one (`BertForSequenceClassification`) or the other (`BertModel`).
+    static func moduleSites(of model: BaseModel) -> [String: String] {
+        let prefix = model.family.prefix
+        var sites: [String: String] = [:]
+        for (site, module) in model.family.modules(model.configuration) {
+            let bare = module.hasPrefix(prefix) ? String(module.dropFirst(prefix.count)) : module
+            sites[wrapper + bare] = site
+            sites[wrapper + prefix + bare] = site
+        }
+        return sites
+    }
+
+    /// Whether an adapted module is none of the transformer's and changes nothing that it computes, as BERT's pooler.
+    static func isUnused(_ module: String, by model: BaseModel) -> Bool {
+        let prefix = wrapper + model.family.prefix
+        let bare = String(module.dropFirst(module.hasPrefix(prefix) ? prefix.count : wrapper.count))
+        // The head that gives the logits goes by this name: left out, the logits would silently be others.
+        return bare != "lm_head" && model.family.ignores(bare + ".weight")
+    }
+
+    /// Whether a pattern of a stranger can be matched in a bounded time: it grows with a power of the number of
+    /// repetitions, and without bound where one stands within another.
+    static func isQuickToMatch(_ pattern: String) -> Bool {
+        let repeatsGroup = zip(pattern, pattern.dropFirst()).contains { $0 == ")" && "*+{".contains($1) }
+        return !repeatsGroup && pattern.utf8.count <= 4096 && pattern.count { "*+{".contains($0) } <= 4
+    }
+
+    /// Refuses an adapter that has nothing for a module which its configuration names: it would silently stay the base's.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` that names the first such module.
+    static func checkComplete(
+        _ parameters: ParameterSet, _ targets: LoRAConfiguration.Modules?, for model: BaseModel,
+        folder: AdapterFolderReader
+    ) throws {
+        let other = try AdapterConfiguration.read(folder: folder.path).other
+        // These take modules out again.
+        for field in ["exclude_modules", "layers_to_transform"] {
+            if let found = other[field], !found.isNull { return }
+        }
+        let isNamed: (String) -> Bool
+        switch targets {
+        case nil: return
+        case .names(let names): isNamed = { module in names.contains { module == $0 || module.hasSuffix("." + $0) } }
+        case .pattern("all-linear"): isNamed = { _ in true }
+        case .pattern(let text):
+            // A pattern that only Python understands, or that may take forever, cannot be checked.
+            guard isQuickToMatch(text), let pattern = try? Regex(text) else { return }
+            isNamed = { module in (try? pattern.wholeMatch(in: module)) != nil }
+        }
+        for (site, module) in model.family.modules(model.configuration)
+        where parameters[site + ".lora_A"] == nil && isNamed(module) {
+            throw HoneError(
+                .mismatch, "the configuration names this module, and the file holds nothing for it",
+                file: folder.tensorFile, item: module)
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import HoneFormats
+import HoneModels
+import HoneTorch
+
+/// Models of a few thousand seeded random weights, one of each kind that a method may meet.
+///
+/// They are written to disk as Hugging Face would and read back through `BaseModel`, so that a test of a method is also
+/// one of loading:
+///
+///     let scratch = try TemporaryFolder()
+///     let model = try TinyModel.llama.load(in: scratch)
+public enum TinyModel: String, CaseIterable, Sendable {
+    /// An encoder of BERT's family with a WordPiece tokenizer.
+    case bert
+    /// A decoder of Llama's family: grouped heads, rotary positions, no biases, the head tied to the embeddings.
+    case llama
+    /// As `llama`, with a head of its own.
+    case untiedLlama
+    /// A decoder of GPT-2's family: one fused map for query, key and value, stored transposed.
+    case gpt2
+
+    private var family: any ModelFamily.Type {
+        switch self {
+        case .bert: BERT.self
+        case .llama, .untiedLlama: Llama.self
+        case .gpt2: GPT2.self
+        }
+    }
+
+    /// The `config.json` for a number of tokens.
+    private func config(tokens: Int) -> JSON {
+        switch self {
+        case .bert:
+            [
+                "model_type": "bert", "vocab_size": .integer(tokens), "hidden_size": 16, "num_hidden_layers": 2,
+                "num_attention_heads": 4, "intermediate_size": 32, "max_position_embeddings": 64,
+                "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
+            ]
+        case .llama, .untiedLlama:
+            [
+                "model_type": "llama", "vocab_size": .integer(tokens), "hidden_size": 16, "num_hidden_layers": 2,
+                "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 32,
+                "max_position_embeddings": 96, "hidden_act": "silu", "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+                "tie_word_embeddings": .bool(self == .llama),
+            ]
+        case .gpt2:
+            [
+                "model_type": "gpt2", "vocab_size": .integer(tokens), "n_embd": 16, "n_layer": 2, "n_head": 4,
+                "n_inner": 32, "n_positions": 96, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
+                "tie_word_embeddings": true,
+            ]
+        }
+    }
+
+    /// Writes the model folder: `config.json`, `model.safetensors`, `tokenizer.json`, `tokenizer_config.json`.
+    ///
+    /// - Parameters:
+    ///   - folder: exists already.
+    ///   - seed: what the weights are drawn from.
+    public func write(to folder: String, seed: UInt64 = 0) throws {
+        let tokens = try TinyTokenizer.write(to: folder, byteLevel: self != .bert)
+        // Three rows more than there are tokens, as models with a padded vocabulary have.
+        let config = config(tokens: tokens + 3)
+        let file = folder + "/config.json"
+        try AtomicFile.write(config.text(pretty: true), to: file)
+        let configuration = try family.configuration(ConfigReader(config, file: file))
+        let shapes = Dictionary(uniqueKeysWithValues: configuration.weightShapes.map { ($0.name, $0.shape) })
+        var tensors: [(name: String, tensor: Tensor)] = []
+        for weight in family.weightNames(configuration) {
+            let tensor = try TinyModel.weight(weight.name, shape: shapes[weight.name] ?? [], seed: seed)
+            // Checkpoints of Llama carry the prefix everywhere but on the head, the others are bare.
+            let isPrefixed = family == Llama.self && weight.source != "lm_head.weight"
+            let name = (isPrefixed ? family.prefix : "") + weight.source
+            tensors.append((name, weight.isTransposed ? try tensor.transpose(0, 1).contiguous() : tensor))
+        }
+        try TensorFiles.write(tensors, metadata: ["format": "pt"], to: folder + "/model.safetensors")
+    }
+
+    /// Writes the model into a folder of its own and reads it.
+    public func load(in scratch: TemporaryFolder, seed: UInt64 = 0) throws -> BaseModel {
+        let folder = try scratch.folder("\(rawValue)-\(seed)")
+        try write(to: folder, seed: seed)
+        return try BaseModel(folder: folder)
+    }
+
+    /// Weights large enough that every part of the model matters to the output, small enough that it stays smooth.
+    private static func weight(_ name: String, shape: [Int], seed: UInt64) throws -> Tensor {
+        var random = RandomStream(seed: seed, name: name)
+        if name.hasSuffix("norm.weight") { return try random.normal(shape, mean: 1, standardDeviation: 0.1) }
+        if name.hasSuffix(".bias") { return try random.normal(shape, standardDeviation: 0.1) }
+        if name.hasPrefix("embeddings.tokens") { return try random.normal(shape, standardDeviation: 0.4) }
+        if name.hasPrefix("embeddings.") { return try random.normal(shape, standardDeviation: 0.1) }
+        return try random.normal(shape, standardDeviation: 1 / Double(shape.last ?? 1).squareRoot())
+    }
+}

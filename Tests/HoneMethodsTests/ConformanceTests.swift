@@ -1,0 +1,86 @@
+import HoneFormats
+import HoneMethods
+import HoneModels
+import HoneTesting
+import Testing
+
+/// The matrix: every method on an encoder and two decoders, for a classification and a generation.
+@Suite struct ConformanceTests {
+    /// The row of each method. A new method gets a row here.
+    static func row(_ name: String) throws -> ConformanceRow {
+        switch name {
+        case "probe", "icl": return ConformanceRow(try Methods.make(name), startsAtBase: true) { _ in 0 }
+        case "prompt":
+            var row = ConformanceRow(
+                try Methods.make(name, typed: ["length": "5"]), startsAtBase: false, learningRate: 5e-2
+            ) { 5 * $0.width }
+            row.largestShare = 0.9
+            return row
+        case "bitfit":
+            return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 2e-2) { model in
+                model.weightShapes.reduce(0) { $0 + ($1.name.hasSuffix(".bias") ? $1.shape[0] : 0) }
+            }
+        case "lora":
+            return ConformanceRow(
+                try Methods.make(name, typed: ["rank": "3"]), startsAtBase: true, learningRate: 1e-2
+            ) { model in
+                model.layerCount * model.linearMaps.reduce(0) { $0 + 3 * ($1.outputs + $1.inputs) }
+            }
+        case "full":
+            return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 5e-3) { $0.parameterCount }
+        default: throw HoneError(.usage, "the method has no row in the conformance matrix", item: name)
+        }
+    }
+
+    static let names = Methods.all.map { $0.card.name }
+    struct Place: Sendable, CustomTestStringConvertible {
+        var model: TinyModel
+        var task: TinyTask
+        var testDescription: String { "\(model.rawValue) \(task.name)" }
+    }
+    static let places = [TinyModel.bert, .llama, .gpt2].flatMap { model in
+        [TinyTask.classification(), .generation()].map { Place(model: model, task: $0) }
+    }
+
+    @Test func `every method has a row`() throws {
+        for name in Self.names { #expect(try Self.row(name).method.name == name) }
+    }
+
+    @Test(arguments: names, places)
+    func `a method holds what every method must hold, or says why it does not fit`(
+        name: String, place: Place
+    ) throws {
+        let row = try Self.row(name)
+        if Self.reason(name, place.model, place.task.shape) != nil { return }
+        let findings = try Conformance.findings(row, on: place.model, task: place.task)
+        #expect(findings.isEmpty, "\(findings.map(\.description).joined(separator: "\n"))")
+    }
+
+    /// What a method must say where it does not fit.
+    static func reason(_ name: String, _ model: TinyModel, _ task: TaskShape) -> String? {
+        switch (name, model, task) {
+        case ("probe", _, .generation): "can only classify"
+        case ("icl", .bert, _): "generates text"
+        case (_, .bert, .generation): "generates text"
+        case ("bitfit", .llama, _): "no biases"
+        default: nil
+        }
+    }
+
+    @Test(arguments: names, places)
+    func `a method that does not fit says why, and one that fits says nothing`(
+        name: String, place: Place
+    ) throws {
+        let refusal = try Conformance.refusal(Self.row(name).method, on: place.model, task: place.task)
+        if let reason = Self.reason(name, place.model, place.task.shape) {
+            #expect(refusal?.contains(reason) == true, "said \(refusal ?? "nothing")")
+        } else {
+            #expect(refusal == nil)
+        }
+    }
+
+    @Test func `full fine-tuning of a decoder whose head is not tied holds it too`() throws {
+        let findings = try Conformance.findings(Self.row("full"), on: .untiedLlama, task: .generation())
+        #expect(findings.isEmpty, "\(findings.map(\.description).joined(separator: "\n"))")
+    }
+}
