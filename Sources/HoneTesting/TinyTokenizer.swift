@@ -88,7 +88,8 @@ enum TinyTokenizer {
         }
         let bytes: JSON = ["type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true]
         let tokenizer: JSON = [
-            "version": "1.0", "truncation": .null, "padding": .null, "added_tokens": added(special), "normalizer": .null,
+            "version": "1.0", "truncation": .null, "padding": .null, "added_tokens": added(special),
+            "normalizer": .null,
             "pre_tokenizer": bytes, "post_processor": .null, "decoder": bytes,
             "model": [
                 "type": "BPE", "dropout": .null, "unk_token": .null, "continuing_subword_prefix": .null,

@@ -53,14 +53,18 @@ import Testing
 
     @Test("takes PEFT's defaults where fields are absent or null")
     func defaults() throws {
-        let configuration = try AdapterConfiguration(json: ["peft_type": "LORA", "rank_pattern": .null, "task_type": .null])
+        let configuration = try AdapterConfiguration(json: [
+            "peft_type": "LORA", "rank_pattern": .null, "task_type": .null,
+        ])
         #expect(configuration.method == .lora(LoRAConfiguration()))
         #expect(configuration.taskType == nil)
     }
 
     @Test("keeps unknown fields, and its own win over those of the same name in them")
     func unknownFields() throws {
-        var configuration = try AdapterConfiguration(json: ["peft_type": "LORA", "future": [1, 2], "eva_config": .null])
+        var configuration = try AdapterConfiguration(json: [
+            "peft_type": "LORA", "future": [1, 2], "eva_config": .null,
+        ])
         #expect(configuration.other.keys == ["future", "eva_config"])
         configuration.other["r"] = 99
         #expect(configuration.json["r"] == 8)
