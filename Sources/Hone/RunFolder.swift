@@ -62,12 +62,7 @@ public struct RunFolder: Sendable {
             let number = (1...).first { !FileStatus.exists("runs/\(name)-\($0)") } ?? 1
             path = "runs/\(name)-\(number)"
         }
-        do {
-            try files.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
-            throw HoneError(
-                .fileSystem, "the run folder cannot be made: \((error as NSError).localizedDescription)", file: path)
-        }
+        try AtomicFolder.makeWithParents(path)
         guard access(path, W_OK) == 0 else {
             throw HoneError(.fileSystem, "the run folder cannot be written to", file: path)
         }
@@ -83,6 +78,17 @@ public struct RunFolder: Sendable {
             generic.contains(last) ? ((base as NSString).deletingLastPathComponent as NSString).lastPathComponent : last
         let safe = name.map { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" ? $0 : "-" }
         return safe.isEmpty ? "run" : String(safe)
+    }
+
+    /// Removes what a process that was killed while it wrote has left half done.
+    func removeTemporaryFiles() {
+        let files = FileManager.default
+        for place in [path, checkpoints] {
+            for name in (try? files.contentsOfDirectory(atPath: place)) ?? []
+            where name.hasPrefix(".hone-") && name.hasSuffix(".tmp") || name == ".adapter-new" {
+                try? files.removeItem(atPath: place + "/" + name)
+            }
+        }
     }
 
     /// Replaces the adapter by another, all at once.

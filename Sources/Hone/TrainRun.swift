@@ -89,6 +89,10 @@ public struct TrainRun {
         guard options.steps == nil || options.epochs == nil else {
             throw HoneError(.usage, "give --steps or --epochs, not both", item: "--steps")
         }
+        guard (1...65536).contains(options.plan.batchSize) else {
+            throw HoneError(
+                .usage, "must be from 1 to 65536, not \(options.plan.batchSize)", item: "--batch-size")
+        }
         if let steps = options.steps, steps < 1 {
             throw HoneError(.usage, "must be at least 1, not \(steps)", item: "--steps")
         }
@@ -138,6 +142,8 @@ public struct TrainRun {
         if let path = options.initialAdapter {
             let folder = try AdapterFolderReader(path: path)
             let (found, parameters) = try Adapter.readMethod(folder, for: model)
+            try folder.checkBase(model)
+            try found.checkFit(model.configuration, preparation.shape)
             guard found.name == method.name else {
                 throw HoneError(
                     .mismatch, "holds an adapter of `\(found.name)`, not of `\(method.name)`", file: path,
@@ -199,6 +205,7 @@ public struct TrainRun {
         let folder: RunFolder
         if options.resume, let out = options.out, FileStatus.isFolder(out) {
             folder = RunFolder(path: out)
+            folder.removeTemporaryFiles()
         } else {
             folder = try RunFolder.create(options.out, name: RunFolder.name(after: options.data) + "-" + options.method)
         }
@@ -237,8 +244,9 @@ public struct TrainRun {
         _ folder: RunFolder, shouldStop: @escaping () -> Bool, report: (TrainingEvent) throws -> Void
     ) throws -> Trained {
         let store = try CheckpointStore(folder: folder.checkpoints, identity: identity)
-        let log = try TrainingLog(path: folder.log, after: options.resume ? store.steps.first ?? 0 : 0)
-        let validations = try TrainingLog(path: folder.validation, after: options.resume ? store.steps.first ?? 0 : 0)
+        // Opened when it is known after which step the run goes on: the newest checkpoint may be damaged.
+        var log: TrainingLog?
+        var validations: TrainingLog?
         var trained = Trained(adapter: adapter, ending: .finished)
         let rows = preparation.task.split.validation
         var validate: ((ParameterSet, Int) throws -> ValidationPoint)?
@@ -257,8 +265,11 @@ public struct TrainRun {
             model: preparation.model, adapter: adapter, examples: preparation.train, plan: plan, validate: validate)
         let outcome = try trainer.run(checkpoints: store, resume: options.resume, shouldStop: shouldStop) { event in
             switch event {
-            case .step(let step): try log.write(step)
-            case .validation(let point): try validations.write(point)
+            case .begin(let step):
+                log = try TrainingLog(path: folder.log, after: step)
+                validations = try TrainingLog(path: folder.validation, after: step)
+            case .step(let step): try log?.write(step)
+            case .validation(let point): try validations?.write(point)
             default: break
             }
             try report(event)

@@ -52,9 +52,13 @@ struct HoneMain: ParsableCommand {
 
     /// Help and versions go to standard output, everything else is wrong usage.
     private static func finish(parsing error: any Error) -> Never {
-        let isHelp = exitCode(for: error) == .success
-        let text = fullMessage(for: error)
-        Console.write(text + "\n", to: isHelp ? .standardOutput : .standardError)
-        Foundation.exit(isHelp ? 0 : 2)
+        if exitCode(for: error) == .success {
+            Console.print(fullMessage(for: error))
+            Foundation.exit(0)
+        }
+        // One sentence like every other error; the usage line is in the help page.
+        let sentence = message(for: error).split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        Console.error(sentence + (sentence.hasSuffix(".") ? "" : ".") + " `hone help` shows the options.")
+        Foundation.exit(2)
     }
 }

@@ -54,8 +54,8 @@ struct PredictCommand: ParsableCommand {
             for warning in warnings { Console.error("warning: \(warning)") }
             try answer(examples.map(\.input), saved, options)
         } else if let file {
-            guard let content = try? String(contentsOfFile: file, encoding: .utf8) else {
-                throw HoneError(.fileSystem, "cannot be read as UTF-8 text", file: file)
+            guard let content = String(validating: try FileBytes.read(file), as: UTF8.self) else {
+                throw HoneError(.badFile, "is not UTF-8 text", file: file)
             }
             try answer(lines(content).map(saved.input(text:)), saved, options)
         } else if !texts.isEmpty {

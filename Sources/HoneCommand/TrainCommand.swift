@@ -62,7 +62,8 @@ struct TrainCommand: ParsableCommand {
     @Option(name: .customLong("evaluate-every"), help: "Validate after so many steps. Default: four times a run.")
     var evaluateEvery: Int?
     @Option(help: "Stop after so many validations without improvement; 0 for never.") var patience = 0
-    @Option(name: .customLong("checkpoint-every"), help: "Write a checkpoint after so many steps. Default: every minute.")
+    @Option(
+        name: .customLong("checkpoint-every"), help: "Write a checkpoint after so many steps. Default: every minute.")
     var checkpointEvery = 0
     @Flag(name: .customLong("mark-completions"), help: "Begin prompts and end completions with the model's own tokens.")
     var marksCompletions = false
@@ -170,7 +171,7 @@ final class TrainVoice {
                 "step \(point.step): validation score \(String(format: "%.4f", point.score)), loss "
                     + String(format: "%.4f", point.loss))
         case .warning(let text): progress.note("warning: \(text)")
-        case .checkpoint: break
+        case .begin, .checkpoint: break
         }
     }
 

@@ -36,6 +36,21 @@ public enum AtomicFolder {
     }
 }
 
+extension AtomicFolder {
+    /// Makes a folder, and the folders above it that are not there yet; one that is there already is fine.
+    ///
+    /// - Throws: `HoneError` (`.fileSystem`) that names the folder and the reason.
+    public static func makeWithParents(_ path: String) throws {
+        try FileProblem.checkPath(path)
+        if FileStatus.isFolder(path) { return }
+        let parent = FolderPath.parent(of: path)
+        if parent != path, parent != ".", !FileStatus.exists(parent) { try makeWithParents(parent) }
+        guard mkdir(path, 0o777) == 0 || errno == EEXIST && FileStatus.isFolder(path) else {
+            throw FileProblem.error("cannot make the folder", path, errno)
+        }
+    }
+}
+
 /// What files and folders that appear at once have in common.
 enum FolderPath {
     /// The folder that holds a path: `.` for a plain name.
@@ -69,7 +84,7 @@ enum FolderPath {
         do {
             names = try FileManager.default.contentsOfDirectory(atPath: folder)
         } catch {
-            throw HoneError(.fileSystem, "cannot read the folder: \(error.localizedDescription)", file: folder)
+            throw HoneError(.fileSystem, "cannot read the folder; check its permissions", file: folder)
         }
         for name in names {
             let path = join(folder, name)

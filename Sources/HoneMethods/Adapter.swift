@@ -93,12 +93,7 @@ public struct Adapter {
         guard version <= 1 else {
             throw HoneError(.unsupported, "was written by a newer version of Hone (format \(version))", file: file)
         }
-        if let expected = json["base"]?["sha256"]?.string, expected != model.fingerprint {
-            throw HoneError(
-                .mismatch,
-                "this adapter was made for another base model (weights \(expected.prefix(12))…, not "
-                    + "\(model.fingerprint.prefix(12))…)", file: path)
-        }
+        try folder.checkBase(model)
         guard let labels = json["labels"]?.array?.map(\.string), !labels.contains(where: { $0 == nil }) else {
             throw refused("labels")
         }
@@ -115,6 +110,7 @@ public struct Adapter {
             task = .classification(classes: names.count)
         default: throw refused("task")
         }
+        if case .classification = task, Set(names).count != names.count || names.count < 2 { throw refused("labels") }
         var (method, parameters) = try readMethod(folder, for: model)
         if case .classification(let classes) = task, type(of: method).card.training != .none {
             try readHead(path + "/head.safetensors", classes: classes, model: model, into: &parameters)
@@ -135,8 +131,12 @@ public struct Adapter {
         -> (method: any Method, parameters: ParameterSet)
     {
         func open(_ type: (some Method).Type) throws -> (method: any Method, parameters: ParameterSet) {
-            let found = try type.read(folder, for: model)
-            return (found.method, found.parameters)
+            do {
+                let found = try type.read(folder, for: model)
+                return (found.method, found.parameters)
+            } catch let error as HoneError {
+                throw error.inFile(folder.tensorFile)
+            }
         }
         return try open(try folder.method())
     }

@@ -110,11 +110,27 @@ public struct AdapterFolderReader {
 
     /// The settings that `hone.json` remembers.
     func settings(_ card: MethodCard) throws -> MethodSettings {
+        try settings(card, description?["settings"] ?? .null, file: path + "/hone.json")
+    }
+
+    /// Settings that a file of the folder asks for; what is out of bounds is the file's fault, not that of an option.
+    func settings(_ card: MethodCard, _ json: JSON, file: String) throws -> MethodSettings {
         do {
-            return try MethodSettings(card, json: description?["settings"] ?? .null)
+            return try MethodSettings(card, json: json)
         } catch let error as HoneError {
-            throw error.inFile(path + "/hone.json")
+            throw HoneError(.badFile, error.message, file: file, item: error.item)
         }
+    }
+
+    /// Refuses a base model other than the one that the folder remembers; PEFT's folders remember none.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch`.
+    public func checkBase(_ model: BaseModel) throws {
+        guard let expected = description?["base"]?["sha256"]?.string, expected != model.fingerprint else { return }
+        throw HoneError(
+            .mismatch,
+            "this adapter was made for another base model (weights \(expected.prefix(12))…, not "
+                + "\(model.fingerprint.prefix(12))…)", file: path)
     }
 
     /// The method that wrote the folder: as `hone.json` says, or by PEFT's type.
@@ -129,7 +145,7 @@ public struct AdapterFolderReader {
             do {
                 return try Methods.named(name)
             } catch let error as HoneError {
-                throw error.inFile(path + "/hone.json")
+                throw HoneError(.unsupported, error.message, file: path + "/hone.json", item: error.item)
             }
         }
         let file = path + "/adapter_config.json"

@@ -197,8 +197,11 @@ extension LoRA {
             preconditionFailure("the reader has checked the type")
         }
         guard !configuration.isWeightDecomposed else {
-            throw HoneError(.unsupported, "weight-decomposed adapters (DoRA) are not supported", file: folder.path)
+            throw HoneError(
+                .unsupported, "weight-decomposed adapters (DoRA) are not supported",
+                file: folder.path + "/" + AdapterConfiguration.fileName, item: "use_dora")
         }
+        try refuseMore(configuration, file: folder.path + "/" + AdapterConfiguration.fileName)
         let sites = moduleSites(of: model)
         var parameters = ParameterSet()
         var scales: [String: Double] = [:]
@@ -220,7 +223,9 @@ extension LoRA {
             }
             let tensor = try folder.tensor(name).to(.float32).to(model.transformer.device).cloned()
             let weight = shapes[site + ".weight"] ?? []
-            guard tensor.rank == 2, weight.count == 2, tensor.size(isDown ? 1 : 0) == weight[isDown ? 1 : 0] else {
+            guard tensor.rank == 2, weight.count == 2, tensor.size(isDown ? 1 : 0) == weight[isDown ? 1 : 0],
+                tensor.size(isDown ? 0 : 1) > 0
+            else {
                 throw HoneError(
                     .mismatch, "shape \(tensor.shape) does not fit the base's \(weight)", file: folder.tensorFile,
                     item: name)
@@ -250,13 +255,13 @@ extension LoRA {
         let settings =
             folder.description != nil
             ? try folder.settings(card)
-            : try MethodSettings(
+            : try folder.settings(
                 card,
-                json: [
+                [
                     "rank": .integer(configuration.rank), "alpha": .number(configuration.alpha),
                     "dropout": .number(configuration.dropout),
                     "rank-stabilised": .bool(configuration.isRankStabilized),
-                ])
+                ], file: folder.path + "/" + AdapterConfiguration.fileName)
         // The order of training is that of the forward pass, not of the file.
         var ordered = ParameterSet()
         for site in model.configuration.linearSites {
@@ -265,5 +270,22 @@ extension LoRA {
             }
         }
         return (LoRA(settings, scales: scales), ordered)
+    }
+
+    /// Refuses what PEFT stores beside low-rank updates, and patterns that could take forever to match.
+    private static func refuseMore(_ configuration: LoRAConfiguration, file: String) throws {
+        guard configuration.bias == .none else {
+            throw HoneError(.unsupported, "adapters with trained biases are not supported", file: file, item: "bias")
+        }
+        // A head is trained anew for the task at hand; any other module would be missing silently.
+        guard (configuration.modulesToSave ?? []).allSatisfy({ ["classifier", "score"].contains($0) }) else {
+            throw HoneError(
+                .unsupported, "modules that are saved whole are not supported", file: file, item: "modules_to_save")
+        }
+        for override in configuration.alphaOverrides where !isQuickToMatch(override.pattern) {
+            throw HoneError(
+                .unsupported, "a pattern repeats groups or has more than four repetitions", file: file,
+                item: "alpha_pattern")
+        }
     }
 }

@@ -26,6 +26,13 @@ extension LoRA {
         return bare != "lm_head" && model.family.ignores(bare + ".weight")
     }
 
+    /// Whether a pattern of a stranger can be matched in a bounded time: it grows with a power of the number of
+    /// repetitions, and without bound where one stands within another.
+    static func isQuickToMatch(_ pattern: String) -> Bool {
+        let repeatsGroup = zip(pattern, pattern.dropFirst()).contains { $0 == ")" && "*+{".contains($1) }
+        return !repeatsGroup && pattern.utf8.count <= 4096 && pattern.count { "*+{".contains($0) } <= 4
+    }
+
     /// Refuses an adapter that has nothing for a module which its configuration names: it would silently stay the base's.
     ///
     /// - Throws: `HoneError` with code `.mismatch` that names the first such module.
@@ -44,8 +51,8 @@ extension LoRA {
         case .names(let names): isNamed = { module in names.contains { module == $0 || module.hasSuffix("." + $0) } }
         case .pattern("all-linear"): isNamed = { _ in true }
         case .pattern(let text):
-            // A pattern that only Python understands cannot be checked.
-            guard let pattern = try? Regex(text) else { return }
+            // A pattern that only Python understands, or that may take forever, cannot be checked.
+            guard isQuickToMatch(text), let pattern = try? Regex(text) else { return }
             isNamed = { module in (try? pattern.wholeMatch(in: module)) != nil }
         }
         for (site, module) in model.family.modules(model.configuration)

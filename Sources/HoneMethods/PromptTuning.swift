@@ -96,7 +96,7 @@ public struct PromptTuning: Method {
         }
         var parameters = ParameterSet()
         parameters.set("prompt_embeddings", prompt)
-        var settings = try MethodSettings(card, json: ["length": .integer(prompt.size(0))])
+        var settings = try folder.settings(card, ["length": .integer(prompt.size(0))], file: folder.tensorFile)
         if folder.description != nil {
             settings = try folder.settings(card)
             guard settings.integer("length") == prompt.size(0) else {

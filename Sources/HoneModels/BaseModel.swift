@@ -65,12 +65,17 @@ public struct BaseModel {
             throw error.inFile(configFile)
         }
         tokenizer = try Tokenizer(folder: folder)
+        let known = transformer.configuration.vocabularySize
         // Ids may have holes, so that not their number counts but the largest.
-        guard tokenizer.largestId < transformer.configuration.vocabularySize else {
+        let special = [
+            ("pad", tokenizer.padId), ("bos", tokenizer.bosId), ("eos", tokenizer.eosId), ("cls", tokenizer.clsId),
+            ("sep", tokenizer.sepId), ("unk", tokenizer.unkId),
+        ]
+        for (name, id) in [("token", Optional(tokenizer.largestId))] + special {
+            guard let id, id >= known else { continue }
             throw HoneError(
-                .mismatch,
-                "the tokenizer's ids reach to \(tokenizer.largestId), the model has "
-                    + "\(transformer.configuration.vocabularySize) tokens", file: folder)
+                .mismatch, "the tokenizer's ids reach to \(id), the model has \(known) tokens", file: folder,
+                item: name == "token" ? "tokenizer.json" : "\(name)_token")
         }
         pooling = try BaseModel.pooling(folder: folder, isCausal: transformer.configuration.isCausal)
         fingerprint = try WeightLoader.fingerprint(folder: folder)

@@ -18,11 +18,7 @@ public struct CheckpointStore: Sendable {
     public init(folder: String, identity: JSON) throws {
         self.folder = folder
         self.identity = identity
-        do {
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        } catch {
-            throw HoneError(.fileSystem, "cannot make the folder for checkpoints", file: folder)
-        }
+        try AtomicFolder.makeWithParents(folder)
     }
 
     /// The checkpoints, newest first.

@@ -39,6 +39,8 @@ public struct ValidationPoint: Hashable, Sendable {
 
 /// What a training run tells while it goes.
 public enum TrainingEvent: Sendable {
+    /// Training goes on after a step: 0 for a run that begins.
+    case begin(after: Int)
     /// A step is done.
     case step(TrainingStep)
     /// Validation is done.
@@ -134,6 +136,7 @@ public struct Trainer {
                 try report(.warning("there is no checkpoint to go on from; starting from the beginning"))
             }
         }
+        try report(.begin(after: state.step))
         /// Writes a checkpoint. The first one of a new run replaces those that an earlier run has left.
         var replacesOthers = !resume
         func save() throws {

@@ -93,6 +93,9 @@ public struct TrainingPlan: Hashable, Sendable {
         try require((0...1).contains(warmup), "--warmup", "must be a share from 0 to 1, not \(warmup)")
         try require(weightDecay >= 0 && weightDecay.isFinite, "--weight-decay", "must not be below 0")
         try require(maximumGradientNorm >= 0, "--clip", "must not be below 0")
+        try require(patience >= 0, "--patience", "must not be below 0")
+        try require(evaluateEvery >= 0, "--evaluate-every", "must not be below 0")
+        try require(checkpointEvery >= 0, "--checkpoint-every", "must not be below 0")
         try require(
             headLearningRateFactor > 0 && headLearningRateFactor.isFinite, "--head-learning-rate-factor",
             "must be a number above 0, not \(headLearningRateFactor)")

@@ -224,7 +224,7 @@ struct GradientSearch {
                 try report(.validation(method: method.name, point))
             case .warning(let text):
                 try report(.note("\(method.name): \(text)"))
-            case .checkpoint: break
+            case .begin, .checkpoint: break
             }
         }
         var trained = adapter

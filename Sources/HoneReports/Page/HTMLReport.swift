@@ -78,11 +78,7 @@ public struct HTMLReport: Sendable {
     /// Writes the page to a file, which appears whole or not at all.
     /// - Throws: `HoneError` of kind `fileSystem` if the file cannot be written.
     public func write(to path: String) throws {
-        do {
-            try Data(html.utf8).write(to: URL(filePath: path), options: .atomic)
-        } catch {
-            throw HoneError(.fileSystem, "the report cannot be written: \(error.localizedDescription)", file: path)
-        }
+        try AtomicFile.write(html, to: path)
     }
 
     private var header: Markup {
