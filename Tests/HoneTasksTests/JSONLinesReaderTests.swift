@@ -9,8 +9,8 @@ import Testing
             "\u{FEFF}{\"a\": 1, \"b\": \"x\"}\r\n\n  \n{\"b\": \"y\", \"c\": null}\n", file: "rows.jsonl")
         #expect(rows.columns == ["a", "b", "c"])
         #expect(rows.rows.map(\.line) == [1, 4])
-        #expect(rows.row(0).values == [1, "x", nil])
-        #expect(rows.row(1).values == [nil, "y", nil])
+        #expect(rows.row(0).values == [1, "x", .null])
+        #expect(rows.row(1).values == [.null, "y", .null])
     }
 
     @Test func `reads an array of objects over any lines`() throws {
