@@ -23,6 +23,8 @@ struct GradientSearch {
     private static let fullShare = 0.9
     /// The most epochs of full training.
     private static let mostEpochs = 6.0
+    /// With fewer epochs than this, full training says little; fewer methods get it instead.
+    private static let enoughEpochs = 3.0
 
     func run(_ methods: [any Method], report: (SearchEvent) throws -> Void, plan: inout JSONObject) throws
         -> [MethodResult]
@@ -61,10 +63,24 @@ struct GradientSearch {
                 return !isBehind
             }
         }
-        let epochRound = contenders.reduce(0.0) { $0 + $1.speed * Double(epochSteps) }
-        let epochs = max(
-            0.0625, halvedShare(GradientSearch.mostEpochs) { $0 * epochRound <= clock.left * GradientSearch.fullShare })
-        let fullSteps = max(trialSteps, Int((epochs * Double(epochSteps)).rounded(.up)))
+        // Best after the trials first: what is left of the budget goes to as many as can have enough epochs each.
+        contenders.sort { isBetter($0.scores, than: $1.scores) }
+        let time = clock.left * GradientSearch.fullShare
+        func epochs(_ count: Int) -> Double {
+            let round = contenders.prefix(count).reduce(0.0) { $0 + $1.speed * Double(epochSteps) }
+            return halvedShare(GradientSearch.mostEpochs) { $0 * round <= time }
+        }
+        var finalists = contenders.count
+        while finalists > 1, epochs(finalists) < GradientSearch.enoughEpochs { finalists -= 1 }
+        for contender in contenders.dropFirst(finalists) {
+            results[contender.place].status = .dropped
+            results[contender.place].reason =
+                "not among the best \(finalists) after \(trialSteps) trial steps (\(contender.scores.name) "
+                + "\(decimals(contender.scores.mean, 4))), and the budget leaves no time to train more of them in full"
+            try report(.note("\(contender.method.name): dropped, \(results[contender.place].reason)"))
+        }
+        contenders = Array(contenders.prefix(finalists))
+        let fullSteps = max(trialSteps, Int((epochs(max(1, finalists)) * Double(epochSteps)).rounded(.up)))
         plan["full_steps"] = .integer(fullSteps)
         for contender in contenders {
             if shouldStop() { break }
