@@ -145,9 +145,11 @@ public struct Adapter {
         _ file: String, classes: Int, model: BaseModel, into parameters: inout ParameterSet
     ) throws {
         let tensors = try SafetensorsFile(path: file)
-        for (name, shape) in [
+        var expected = [
             (ClassificationHead.weight, [classes, model.configuration.width]), (ClassificationHead.bias, [classes]),
-        ] {
+        ]
+        if tensors.entry(named: ClassificationHead.scale) != nil { expected.append((ClassificationHead.scale, [1])) }
+        for (name, shape) in expected {
             let tensor = try TensorFiles.tensor(name, in: tensors).to(.float32).to(model.transformer.device).cloned()
             guard tensor.shape == shape else {
                 throw HoneError(.mismatch, "has shape \(tensor.shape), not \(shape)", file: file, item: name)

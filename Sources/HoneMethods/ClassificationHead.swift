@@ -13,6 +13,9 @@ public enum ClassificationHead {
     /// The name of its bias `[classes]`.
     public static let bias = "head.bias"
 
+    /// The name of its scale `[1]`, where it looks at directions only: vectors are brought to this length first.
+    public static let scale = "head.scale"
+
     /// A head that starts uniform in `±1/√width`, as a fresh linear layer does.
     public static func initialise(
         _ parameters: inout ParameterSet, classes: Int, model: BaseModel, random: inout RandomStream
@@ -26,6 +29,13 @@ public enum ClassificationHead {
 
     /// Scores `[rows, classes]` from pooled vectors `[rows, width]`.
     public static func logits(_ pooled: Tensor, _ parameters: ParameterSet) throws -> Tensor {
-        try pooled.to(.float32).linear(parameters.tensor(weight), bias: parameters[bias])
+        var vectors = try pooled.to(.float32)
+        if let scale = parameters[scale] { vectors = try normalised(vectors) * scale }
+        return try vectors.linear(parameters.tensor(weight), bias: parameters[bias])
+    }
+
+    /// Vectors `[rows, width]` of length one.
+    static func normalised(_ vectors: Tensor) throws -> Tensor {
+        try vectors / vectors.norm([1], keepDimensions: true).clamped(min: 1e-12)
     }
 }

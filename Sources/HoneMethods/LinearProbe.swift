@@ -26,7 +26,10 @@ public struct LinearProbe: SolverMethod {
         settings: [
             Setting(
                 "strength", .real(10, 1e-6...1e6),
-                "The inverse weight of the penalty, as scikit-learn's C; smaller is smoother.")
+                "The inverse weight of the penalty, as scikit-learn's C; smaller is smoother."),
+            Setting(
+                "normalise", .flag(true),
+                "Look at the direction of a vector only, as sentence encoders are trained to be compared."),
         ])
 
     /// The values of the settings.
@@ -44,16 +47,29 @@ public struct LinearProbe: SolverMethod {
 
     /// Three strengths around the default.
     public var variants: [LinearProbe] {
-        [1, 10, 100].compactMap { strength in
-            (try? MethodSettings(LinearProbe.card, json: ["strength": .number(strength)])).map(LinearProbe.init)
+        [3, 10, 30].compactMap { strength in
+            (try? MethodSettings(
+                LinearProbe.card, json: ["strength": .number(strength), "normalise": .bool(settings.flag("normalise"))]))
+                .map(LinearProbe.init)
         }
     }
 
     /// Solves the regression.
     public func solve(features: Tensor, labels: [Int], classes: Int) throws -> ParameterSet {
-        let solved = try LogisticRegression(strength: settings.real("strength"))
-            .solve(features: features, labels: labels, classes: classes)
+        let regression = LogisticRegression(strength: settings.real("strength"))
         var parameters = ParameterSet()
+        if settings.flag("normalise") {
+            let directions = try ClassificationHead.normalised(features)
+            let solved = try regression.solve(features: directions, labels: labels, classes: classes)
+            // The usual length is kept in the scale, so that the weights are of the size that training starts from.
+            let length = try max(1e-6, features.norm([1]).mean().item())
+            parameters.set(ClassificationHead.weight, try solved.weight / length, group: .head)
+            parameters.set(ClassificationHead.bias, solved.bias, group: .head)
+            parameters.set(
+                ClassificationHead.scale, try Tensor([Float(length)], on: features.device), group: .head)
+            return parameters
+        }
+        let solved = try regression.solve(features: features, labels: labels, classes: classes)
         parameters.set(ClassificationHead.weight, solved.weight, group: .head)
         parameters.set(ClassificationHead.bias, solved.bias, group: .head)
         return parameters

@@ -9,7 +9,7 @@ struct LogisticRegression {
     /// The inverse of the penalty's weight.
     var strength: Double
     /// The most passes over the features.
-    var maximumIterations = 300
+    var maximumIterations = 200
     /// Stops when no element of the gradient of the mean objective is larger.
     var tolerance = 1e-5
     /// How many past steps shape the next one.

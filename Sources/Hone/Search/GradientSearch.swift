@@ -24,7 +24,7 @@ struct GradientSearch {
     /// The most epochs of full training.
     private static let mostEpochs = 6.0
     /// With fewer epochs than this, full training says little; fewer methods get it instead.
-    private static let enoughEpochs = 3.0
+    private static let enoughEpochs = 2.25
 
     func run(_ methods: [any Method], report: (SearchEvent) throws -> Void, plan: inout JSONObject) throws
         -> [MethodResult]
@@ -102,14 +102,18 @@ struct GradientSearch {
         return (comparison.difference.low > 0 && comparison.pValue < 0.01, comparison)
     }
 
-    /// The largest of `whole`, a half, a quarter, … that fits; the same for small differences in speed.
+    /// The largest of `whole`, three quarters, a half, three eighths, … that fits; the same for small differences in speed.
     private func halved(_ whole: Double, until fits: (Double) -> Bool) -> Int {
         Int(halvedShare(whole, until: fits).rounded(.up))
     }
 
     private func halvedShare(_ whole: Double, until fits: (Double) -> Bool) -> Double {
         var value = whole
-        while value > whole / 256, !fits(value) { value /= 2 }
+        while value > whole / 256 {
+            if fits(value) { return value }
+            if fits(value * 0.75) { return value * 0.75 }
+            value /= 2
+        }
         return value
     }
 
@@ -174,6 +178,7 @@ struct GradientSearch {
         Engine.resetPeakResident()
         var result = MethodResult(name: method.name, status: .failed)
         var best: (rate: Double, evaluation: Evaluation)?
+        var usual: (rate: Double, evaluation: Evaluation)?
         for rate in type(of: method).card.learningRates {
             if shouldStop() {
                 result.reason = "interrupted during its trials"
@@ -193,6 +198,7 @@ struct GradientSearch {
                 let point = evaluation.point
                 result.trials.append((rate, point.score, point.loss))
                 if best.map({ isBetter(evaluation, than: $0.evaluation) }) ?? true { best = (rate, evaluation) }
+                if rate == type(of: method).card.learningRates.first { usual = (rate, evaluation) }
             } catch let error as HoneError where error.code == .notFinite {
                 result.trials.append((rate, -.infinity, .infinity))
                 try report(.note("\(method.name): learning rate \(rate) diverged"))
@@ -201,6 +207,12 @@ struct GradientSearch {
         result.seconds = monotonicSeconds() - started
         result.peakBytes = Engine.peakResidentBytes
         result.learningRate = best?.rate
+        // Short trials flatter low rates: the method's usual one is taken unless it is clearly behind.
+        if let best, let usual {
+            let comparison = try best.evaluation.scores.compared(
+                with: usual.evaluation.scores, bootstrap: Bootstrap(seed: search.seed))
+            if comparison.pValue > 0.05 { result.learningRate = usual.rate }
+        }
         if best == nil, result.reason.isEmpty { result.reason = "every learning rate diverged" }
         return (result, best?.evaluation.scores)
     }
