@@ -68,6 +68,7 @@ public struct Adapter {
             "settings": method.settings.json,
             "task": task == .generation ? "generation" : "classification",
             "labels": .array(labels.map { .string($0) }),
+            "head": .array(parameters.all.filter { $0.group == .head }.map { .string($0.name) }),
             "maximum_length": .integer(encoding.maximumLength),
             "marks_completions": .bool(encoding.marksCompletions),
             "base": ["folder": .string(model.folder), "sha256": .string(model.fingerprint)],
@@ -113,7 +114,9 @@ public struct Adapter {
         if case .classification = task, Set(names).count != names.count || names.count < 2 { throw refused("labels") }
         var (method, parameters) = try readMethod(folder, for: model)
         if case .classification(let classes) = task, type(of: method).card.training != .none {
-            try readHead(path + "/head.safetensors", classes: classes, model: model, into: &parameters)
+            let hasScale = json["head"]?.array?.contains(.string(ClassificationHead.scale)) ?? false
+            try readHead(
+                path + "/head.safetensors", classes: classes, hasScale: hasScale, model: model, into: &parameters)
         }
         let demonstrations = try (json["demonstrations"]?.array ?? []).map { shot in
             guard let input = shot["input"]?.string, let target = shot["target"]?.string else {
@@ -142,13 +145,13 @@ public struct Adapter {
     }
 
     private static func readHead(
-        _ file: String, classes: Int, model: BaseModel, into parameters: inout ParameterSet
+        _ file: String, classes: Int, hasScale: Bool, model: BaseModel, into parameters: inout ParameterSet
     ) throws {
         let tensors = try SafetensorsFile(path: file)
         var expected = [
             (ClassificationHead.weight, [classes, model.configuration.width]), (ClassificationHead.bias, [classes]),
         ]
-        if tensors.entry(named: ClassificationHead.scale) != nil { expected.append((ClassificationHead.scale, [1])) }
+        if hasScale { expected.append((ClassificationHead.scale, [1])) }
         for (name, shape) in expected {
             let tensor = try TensorFiles.tensor(name, in: tensors).to(.float32).to(model.transformer.device).cloned()
             guard tensor.shape == shape else {

@@ -72,7 +72,8 @@ import Testing
         let before = Engine.residentBytes
         try steps(10_000)
         let grown = Engine.residentBytes - before
-        #expect(grown < 8 << 20, "grew by \(grown) bytes")
+        // A single tensor of 16 KiB lost at each step would be 160 MiB; other tests of this process move a few.
+        #expect(grown < 48 << 20, "grew by \(grown) bytes")
     }
 }
 
