@@ -17,7 +17,7 @@ build: setup
 
 # The main job on the example task that ships with the project.
 demo: build
-	@"$(RELEASE)/hone" fit Examples/support-tickets/tickets.csv --budget 3m
+	@"$(RELEASE)/hone" fit Examples/support-tickets/tickets.csv --budget 90s
 
 # Tests look inside the modules, so they are built for debugging; trapping arithmetic shows itself there too.
 test: setup

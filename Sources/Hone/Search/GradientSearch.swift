@@ -170,6 +170,18 @@ struct GradientSearch {
         return evaluation
     }
 
+    /// The same answers with their figures and intervals.
+    private func measured(_ evaluation: Evaluation) throws -> Evaluation {
+        var evaluation = evaluation
+        let bootstrap = Bootstrap(seed: search.seed)
+        if let outcomes = evaluation.outcomes {
+            evaluation.classification = ClassificationMetrics(outcomes, bootstrap: bootstrap)
+        } else {
+            evaluation.generation = try GenerationMetrics(losses: evaluation.tokenLosses, bootstrap: bootstrap)
+        }
+        return evaluation
+    }
+
     /// One short training a learning rate.
     private func trial(_ method: any Method, steps: Int, report: (SearchEvent) throws -> Void) throws
         -> (MethodResult, ValidationScores?)
@@ -214,6 +226,8 @@ struct GradientSearch {
             if comparison.pValue > 0.05 { result.learningRate = usual.rate }
         }
         if best == nil, result.reason.isEmpty { result.reason = "every learning rate diverged" }
+        // Also a method that goes no further than its trials is reported with figures.
+        result.validation = try best.map { try measured($0.evaluation) }
         return (result, best?.evaluation.scores)
     }
 
@@ -257,15 +271,8 @@ struct GradientSearch {
         }
         var trained = adapter
         trained.parameters = outcome.parameters
-        var evaluation = try evaluate(adapter, outcome.parameters)
-        let bootstrap = Bootstrap(seed: search.seed)
-        if let outcomes = evaluation.outcomes {
-            evaluation.classification = ClassificationMetrics(outcomes, bootstrap: bootstrap)
-        } else {
-            evaluation.generation = try GenerationMetrics(losses: evaluation.tokenLosses, bootstrap: bootstrap)
-        }
         result.adapter = trained
-        result.validation = evaluation
+        result.validation = try measured(evaluate(adapter, outcome.parameters))
         result.steps = outcome.steps
         result.lossCurve = losses
         result.validationCurve = points
