@@ -63,9 +63,9 @@ public struct MethodResult {
 /// Tries methods on one split with one budget each, and chooses honestly.
 ///
 /// Every gradient method gets the same number of learning rates, each for the same number of steps. Methods that are
-/// clearly behind after that are dropped; the others train in full with their best learning rate, keep the best of
-/// their validations, and are compared pairwise on the validation rows. Steps are planned in halvings of an epoch, so that
-/// the same budget on the same machine gives the same plan; the plan is part of the result.
+/// clearly behind after that are dropped; of the others, as many as the budget can give enough epochs train in full, best
+/// first, keep the best of their validations, and are compared pairwise on the validation rows. Steps are planned in coarse
+/// shares of an epoch, so that small differences in speed give the same plan; the plan is part of the result.
 public struct Search {
     /// Task and model.
     public let preparation: Preparation
