@@ -17,6 +17,7 @@ let package = Package(
     products: [
         .library(name: "HoneFormats", targets: ["HoneFormats"]),
         .library(name: "HoneTorch", targets: ["HoneTorch"]),
+        .library(name: "HoneHub", targets: ["HoneHub"]),
         .library(name: "HoneText", targets: ["HoneText"]),
         .library(name: "HoneModels", targets: ["HoneModels"]),
         .library(name: "HoneTasks", targets: ["HoneTasks"]),
@@ -35,8 +36,11 @@ let package = Package(
         .target(name: "CHoneDigest"),
         .target(name: "HoneFormats", dependencies: ["CHoneDigest"]),
         .target(name: "HoneTorch", dependencies: ["CHoneTorch", "HoneFormats"]),
+        // Downloads through libcurl, loaded at run time: wherever Swift is, it is too.
+        .target(name: "CHoneTransfer", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
+        .target(name: "HoneHub", dependencies: ["CHoneTransfer", "HoneFormats"]),
         .target(name: "HoneText", dependencies: ["HoneFormats"]),
-        .target(name: "HoneModels", dependencies: ["HoneFormats", "HoneTorch", "HoneText"]),
+        .target(name: "HoneModels", dependencies: ["HoneFormats", "HoneTorch", "HoneHub", "HoneText"]),
         .target(name: "HoneTasks", dependencies: ["HoneFormats", .product(name: "Yams", package: "Yams")]),
         .target(
             name: "HoneMethods", dependencies: ["HoneFormats", "HoneTorch", "HoneText", "HoneModels", "HoneTasks"]),
@@ -46,8 +50,8 @@ let package = Package(
         .target(
             name: "Hone",
             dependencies: [
-                "HoneFormats", "HoneTorch", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining", "HoneEvaluation",
-                "HoneReports",
+                "HoneFormats", "HoneTorch", "HoneHub", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining",
+                "HoneEvaluation", "HoneReports",
             ]),
         .target(
             name: "HoneTesting",
@@ -58,12 +62,13 @@ let package = Package(
         .executableTarget(
             name: "HoneCommand",
             dependencies: [
-                "CHoneStart", "Hone", "HoneFormats", "HoneTorch", "HoneModels", "HoneTasks", "HoneMethods",
+                "CHoneStart", "Hone", "HoneFormats", "HoneTorch", "HoneHub", "HoneModels", "HoneTasks", "HoneMethods",
                 "HoneTraining",
                 "HoneReports", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
+        .testTarget(name: "HoneHubTests", dependencies: ["HoneHub"]),
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneModelsTests", dependencies: ["HoneModels", "HoneMethods"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),

@@ -96,9 +96,9 @@ final class FileDescriptor: Sendable {
 }
 
 /// Errors of the file system, said the same way everywhere.
-enum FileProblem {
+package enum FileProblem {
     /// "cannot open: there is no such file or folder", with the path as the place.
-    static func error(_ what: String, _ path: String, _ number: Int32) -> HoneError {
+    package static func error(_ what: String, _ path: String, _ number: Int32) -> HoneError {
         HoneError(.fileSystem, "\(what): \(words(number))", file: path)
     }
 

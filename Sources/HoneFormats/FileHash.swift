@@ -1,5 +1,3 @@
-import CHoneDigest
-
 /// SHA-256 (FIPS 180-4) of files and bytes, as 64 lower-case hexadecimal digits.
 public enum FileHash {
     /// The hash of a file's content, read in pieces of 1 MiB.
@@ -14,7 +12,7 @@ public enum FileHash {
     /// - Throws: `HoneError` (`.fileSystem`) when the file cannot be read.
     public static func lengthAndSHA256(ofFile path: String) throws -> (length: Int, sha256: String) {
         let descriptor = try FileDescriptor(reading: path, onlyRegular: true)
-        var hash = Digest()
+        var hash = ContentHash(.sha256)
         var length = 0
         try descriptor.forEachPiece { piece in
             hash.update(piece)
@@ -25,7 +23,7 @@ public enum FileHash {
 
     /// The hash of bytes.
     public static func sha256(of bytes: some Collection<UInt8>) -> String {
-        var hash = Digest()
+        var hash = ContentHash(.sha256)
         (bytes as? [UInt8] ?? Array(bytes)).withUnsafeBytes { hash.update($0) }
         return hash.finish()
     }
@@ -33,26 +31,5 @@ public enum FileHash {
     /// The hash of the UTF-8 bytes of a text.
     public static func sha256(of text: String) -> String {
         sha256(of: Array(text.utf8))
-    }
-}
-
-/// A hash that is being formed.
-private struct Digest {
-    private var state = hone_sha256()
-
-    init() { hone_sha256_start(&state) }
-
-    mutating func update(_ bytes: UnsafeRawBufferPointer) {
-        hone_sha256_update(&state, bytes.baseAddress, bytes.count)
-    }
-
-    /// The hash as hexadecimal digits; nothing can be added afterwards.
-    mutating func finish() -> String {
-        let bytes = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { result in
-            hone_sha256_finish(&state, result.baseAddress)
-            return Array(result)
-        }
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 }
