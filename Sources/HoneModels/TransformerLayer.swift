@@ -106,16 +106,20 @@ struct TransformerLayer {
         }
         if let cache { (keys, values) = try cache.extend(layer: index, keys: keys, values: values) }
         let group = configuration.headCount / configuration.keyValueHeadCount
-        if group > 1 {
+        // A single query a head: the heads that share keys stand in for several queries of one head, and nothing is repeated.
+        let sharesKeys = group > 1 && length == 1
+        if sharesKeys { queries = try queries.reshaped([rows, configuration.keyValueHeadCount, group, width]) }
+        if group > 1, !sharesKeys {
             keys = try keys.repeatedInterleaved(group, dimension: 1)
             values = try values.repeatedInterleaved(group, dimension: 1)
         }
-        let mixed =
+        var mixed =
             switch mask {
             case .none: try queries.attention(keys: keys, values: values)
             case .causal: try queries.attention(keys: keys, values: values, isCausal: true)
             case .allowed(let allowed): try queries.attention(keys: keys, values: values, mask: allowed)
             }
+        if sharesKeys { mixed = try mixed.reshaped([rows, configuration.headCount, 1, width]) }
         let byHead = try attachments.passing("layers.\(index).attention.heads", mixed.transpose(1, 2))
         return try attentionOutput(byHead.reshaped([rows, length, configuration.headCount * width]))
     }
