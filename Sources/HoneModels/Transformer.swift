@@ -92,14 +92,21 @@ public struct Transformer {
         let positions = try positions(past: past, queries: queries, valid: valid, batch: batch, cache: cache)
         var state = try embed(batch, prompts: prompts, positions: positions)
         let allValid = try wholeValid(valid, queries: queries, batch: batch, cache: cache)
-        let mask = try AttentionMask(
-            isCausal: configuration.isCausal, queries: queries, past: past, valid: allValid,
-            paddedRight: batch.side == .right, device: device)
-        var rotary: Rotary?
-        if case .rotary(let base) = configuration.positions {
-            rotary = try Rotary(positions: positions, base: base, width: configuration.headWidth, dtype: state.dtype)
+        func mask(window: Int?) throws -> AttentionMask {
+            try AttentionMask(
+                isCausal: configuration.isCausal, queries: queries, past: past, valid: allValid, window: window,
+                paddedRight: batch.side == .right, device: device)
         }
-        for layer in layers { state = try layer(state, mask: mask, rotary: rotary, cache: cache) }
+        let whole = try mask(window: nil)
+        let near = try configuration.window.map { try mask(window: $0.size) }
+        var rotary: Rotary?
+        if case .rotary(let settings) = configuration.positions {
+            rotary = try Rotary(positions: positions, settings, dtype: state.dtype)
+        }
+        for layer in layers {
+            let isNear = configuration.window?.layers.contains(layer.index) ?? false
+            state = try layer(state, mask: isNear ? near ?? whole : whole, rotary: rotary, cache: cache)
+        }
         try cache?.advance(by: queries, valid: valid)
         if let lastNorm { state = try lastNorm(state) }
         state = try attachments.passing("states", state)
@@ -111,13 +118,23 @@ public struct Transformer {
         guard configuration.hasLanguageHead else {
             throw HoneError(.mismatch, "this model has no language-model head")
         }
-        return try states.linear(weight(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight"))
+        let bare =
+            configuration.tokenWidth == configuration.width
+            ? states : try states.linear(weight("head.projection.weight"))
+        return try bare.linear(weight(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight"))
     }
 
-    /// `[length]`, or `[rows, length]` where padding before the tokens shifts them.
+    /// `[length]`, or `[rows, length]` where padding before the tokens shifts them, or tokens take no place.
     private func positions(past: Int, queries: Int, valid: Tensor?, batch: TokenBatch, cache: KeyValueCache?) throws
         -> Tensor
     {
+        // With vectors in front of the tokens the reference counts straight on.
+        if let token = configuration.positionlessToken, attachments.prompts.isEmpty {
+            var counted = try batch.ids.to(device).notEqual(Double(token))
+            if let valid { counted = try counted.logicalAnd(valid) }
+            let ones = try counted.to(.int64)
+            return try (ones.cumulativeSum(1) * ones - 1).to(.int64)
+        }
         guard batch.side == .left, let whole = try wholeValid(valid, queries: queries, batch: batch, cache: cache)
         else {
             return try Tensor.range(past, past + queries, on: device)
@@ -141,8 +158,13 @@ public struct Transformer {
             let repeated = try front.expanded([batch.rowCount, front.size(1), front.size(2)])
             state = try Tensor.concatenated([repeated, state], dimension: 1)
         }
+        if configuration.tokenWidth != configuration.width {
+            state = try state.linear(weight("embeddings.projection.weight"))
+        }
         if configuration.positions == .learned {
-            state = try state + weight("embeddings.positions.weight").embedding(positions)
+            let places =
+                configuration.positionOffset > 0 ? try positions + Double(configuration.positionOffset) : positions
+            state = try state + weight("embeddings.positions.weight").embedding(places.to(.int64))
         }
         if configuration.tokenTypeCount > 0 {
             let types = try weight("embeddings.types.weight")
