@@ -62,9 +62,9 @@ let package = Package(
         .executableTarget(
             name: "HoneCommand",
             dependencies: [
-                "CHoneStart", "Hone", "HoneFormats", "HoneTorch", "HoneHub", "HoneModels", "HoneTasks", "HoneMethods",
-                "HoneTraining",
-                "HoneReports", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CHoneStart", "Hone", "HoneFormats", "HoneTorch", "HoneHub", "HoneText", "HoneModels", "HoneTasks",
+                "HoneMethods", "HoneTraining", "HoneReports",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),

@@ -1,5 +1,6 @@
 import Foundation
 import HoneFormats
+import HoneHub
 
 /// Where models come from that are not given by their folder.
 public enum DefaultModel {
@@ -24,6 +25,15 @@ public enum DefaultModel {
             .fileSystem,
             "the default model \(name) is not installed (looked in \(places.joined(separator: ", "))); run `make`, or name "
                 + "a model folder with --model")
+    }
+
+    /// The model that a text means (a folder, or a name on the Hub), or the default encoder where there is no text.
+    ///
+    /// - Parameter hub: downloads what is not there; one of the environment where it is not given.
+    /// - Throws: as `ModelLocation.named(_:hub:)` and `folder()`.
+    public static func location(_ text: String?, hub: HubClient? = nil) throws -> ModelLocation {
+        guard let text else { return ModelLocation(folder: try folder()) }
+        return try ModelLocation.named(text) { try hub ?? HubClient() }
     }
 
     /// The folder of the running executable.

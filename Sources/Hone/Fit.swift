@@ -1,6 +1,7 @@
 import Foundation
 import HoneEvaluation
 import HoneFormats
+import HoneHub
 import HoneMethods
 import HoneModels
 import HoneReports
@@ -17,8 +18,10 @@ public struct Fit {
         public var validation: String?
         /// A file with test rows.
         public var test: String?
-        /// The folder of the base model; the default encoder where none is named.
+        /// The folder of the base model, or its name on the Hub; the default encoder where none is named.
         public var model: String?
+        /// Downloads a model of the Hub that is not there; one of the environment where none is given.
+        public var hub: HubClient?
         /// The methods to try; all that fit where none is named.
         public var methods: [String] = []
         /// How long the search may take, in seconds.
@@ -65,12 +68,11 @@ public struct Fit {
                 .badData, "there are no validation rows to choose by; give more rows, or a --validation file",
                 file: options.data)
         }
-        let folder = try options.model ?? DefaultModel.folder()
         if options.model == nil, task.kind == .generation {
             throw HoneError(
                 .usage, "the task is to generate text (\(task.verdict)); name a decoder with --model", item: "--model")
         }
-        let model = try BaseModel(folder: folder)
+        let model = try BaseModel(DefaultModel.location(options.model, hub: options.hub))
         let length = options.maximumLength ?? Preparation.suggestedLength(task, model)
         guard (1...1 << 20).contains(length) else {
             throw HoneError(.usage, "must be from 1 to \(1 << 20), not \(length)", item: "--max-length")
@@ -134,7 +136,7 @@ public struct Fit {
         let writer = RunWriter(
             folder: folder, preparation: preparation, seed: options.seed, started: started, seconds: seconds)
         let verdict = writer.verdict(chosen.name, validation: validation, test: test)
-        var description = writer.description(verb: "fit", method: adapter.method)
+        var description = try writer.description(verb: "fit", method: adapter.method)
         description["options"] = [
             "methods": .array(methods.map { .string($0.name) }), "budget_seconds": .number(options.budget),
             "batch_size": .integer(options.batchSize),
@@ -148,7 +150,7 @@ public struct Fit {
         try writer.write(
             description: description, metrics: summary, predictions: test ?? validation,
             examples: test != nil ? preparation.task.split.test : preparation.task.split.validation)
-        var content = writer.report(
+        var content = try writer.report(
             verdict: verdict, results: outcome.results, chosen: chosen.name, explanation: outcome.explanation,
             validation: validation, test: test)
         content.settings = JSON.object(description).text(pretty: true)

@@ -11,7 +11,7 @@ extension RunWriter {
     func report(
         verdict: String, results: [MethodResult], chosen: String, explanation: String, validation: Evaluation?,
         test: Evaluation?
-    ) -> ReportContent {
+    ) throws -> ReportContent {
         let task = preparation.task
         var content = ReportContent(
             title: RunFolder.name(after: task.files.first?.path ?? "run"), kind: task.kind.rawValue, date: started,
@@ -29,10 +29,10 @@ extension RunWriter {
         ].filter { $0.count > 0 }
         let configuration = preparation.model.configuration
         content.baseModel = [
-            .init("Model", (preparation.model.folder as NSString).lastPathComponent),
+            .init("Model", preparation.model.location.name),
             .init("Parameters", "\(configuration.parameterCount)"),
             .init("Shape", "\(configuration.layerCount) layers, width \(configuration.width)"),
-            .init("SHA-256", String(preparation.model.fingerprint.prefix(16)) + "…"),
+            .init("SHA-256", String(try preparation.model.fingerprint.prefix(16)) + "…"),
         ]
         content.explanation = explanation
         content.methods = results.map { entry($0, isChosen: $0.name == chosen, test: test, validation: validation) }

@@ -15,17 +15,14 @@ struct RunWriter {
     let seconds: Double
 
     /// `run.json` without what only one verb knows.
-    func description(verb: String, method: any Method) -> JSONObject {
+    func description(verb: String, method: any Method) throws -> JSONObject {
         var object = JSONObject()
         object["version"] = 1
         object["verb"] = .string(verb)
         object["started"] = .string(SystemFacts.timestamp(started))
         object["seconds"] = .number(seconds)
         object["seed"] = .integer(Int(truncatingIfNeeded: seed))
-        object["model"] = [
-            "folder": .string(preparation.model.folder), "sha256": .string(preparation.model.fingerprint),
-            "parameters": .integer(preparation.model.configuration.parameterCount),
-        ]
+        object["model"] = try .object(model)
         object["task"] = preparation.task.json
         object["labels"] = .array(preparation.task.labels.map { .string($0) })
         object["method"] = .string(method.name)
@@ -34,6 +31,21 @@ struct RunWriter {
         object["marks_completions"] = .bool(preparation.encoding.marksCompletions)
         object["system"] = SystemFacts.json
         return object
+    }
+
+    /// Which model, so that it is found again: by its name and commit on the Hub, or by its folder.
+    private var model: JSONObject {
+        get throws {
+            let location = preparation.model.location
+            var object = JSONObject()
+            object["folder"] = .string(location.folder)
+            object["repository"] = location.repository.map { .string($0) }
+            object["revision"] = location.revision.map { .string($0) }
+            object["commit"] = location.commit.map { .string($0) }
+            object["sha256"] = .string(try preparation.model.fingerprint)
+            object["parameters"] = .integer(preparation.model.configuration.parameterCount)
+            return object
+        }
     }
 
     /// `metrics.json`: the headline figures at the top, then each split and each method.

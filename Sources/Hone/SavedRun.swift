@@ -1,5 +1,6 @@
 import Foundation
 import HoneFormats
+import HoneHub
 import HoneMethods
 import HoneModels
 import HoneTasks
@@ -18,9 +19,14 @@ public struct SavedRun {
 
     /// Opens a run folder.
     ///
-    /// - Parameter model: the base model's folder, where it is no longer where the run found it.
+    /// The base model is looked for in the folder where the run found it, and otherwise, where it came from the Hub, by its
+    /// name and commit there.
+    ///
+    /// - Parameters:
+    ///   - model: the base model's folder, or its name on the Hub, where it is no longer where the run found it.
+    ///   - hub: downloads what is not there; one of the environment where it is not given.
     /// - Throws: `HoneError` where the run is not finished, is damaged, or its base model has changed.
-    public init(path: String, model: String? = nil) throws {
+    public init(path: String, model: String? = nil, hub: HubClient? = nil) throws {
         folder = RunFolder(path: path)
         guard FileStatus.isFolder(path) else { throw HoneError(.usage, "there is no such run folder", file: path) }
         guard FileStatus.exists(folder.description) else {
@@ -42,19 +48,39 @@ public struct SavedRun {
             throw HoneError(.badFile, "the field is missing", file: folder.description, item: "task.definition")
         }
         var definition = try TaskDefinition(json: described, file: folder.description)
-        guard let base = model ?? json["model"]?["folder"]?.string else {
-            throw HoneError(.badFile, "the field is missing", file: folder.description, item: "model.folder")
-        }
-        guard FileStatus.isFolder(base) else {
-            throw HoneError(
-                .fileSystem, "the base model is no longer at \(base); say where it is with --model", file: path)
-        }
-        let loaded = try BaseModel(folder: base)
+        let loaded = try BaseModel(SavedRun.base(json["model"], named: model, hub: hub, of: folder))
         let adapter = try Adapter.read(folder.adapter, for: loaded)
         labels = adapter.labels
         if adapter.task != .generation { definition.labels = adapter.labels }
         self.definition = definition
         specialist = try Specialist(base: loaded, adapter: adapter)
+    }
+
+    /// Where the base model of a run is.
+    private static func base(
+        _ described: JSON?, named: String?, hub: HubClient?, of run: RunFolder
+    ) throws -> ModelLocation {
+        if let named { return try DefaultModel.location(named, hub: hub) }
+        guard let folder = described?["folder"]?.string else {
+            throw HoneError(.badFile, "the field is missing", file: run.description, item: "model.folder")
+        }
+        let repository = described?["repository"]?.string
+        let commit = described?["commit"]?.string
+        if FileStatus.isFolder(folder) {
+            return ModelLocation(
+                folder: folder, repository: repository, revision: described?["revision"]?.string, commit: commit)
+        }
+        guard let repository, let commit else {
+            throw HoneError(
+                .fileSystem, "the base model is no longer at \(folder); say where it is with --model", file: run.path)
+        }
+        let reference: ModelReference
+        do {
+            reference = try ModelReference(repository: repository, revision: commit)
+        } catch let error as HoneError {
+            throw HoneError(.badFile, error.message, file: run.description, item: "model.repository")
+        }
+        return try (hub ?? HubClient()).location(of: reference)
     }
 
     /// Measures the specialist on other rows.

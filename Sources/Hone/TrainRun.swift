@@ -1,6 +1,7 @@
 import Foundation
 import HoneEvaluation
 import HoneFormats
+import HoneHub
 import HoneMethods
 import HoneModels
 import HoneReports
@@ -22,8 +23,10 @@ public struct TrainRun {
         public var method: String
         /// Its settings as typed.
         public var settings: [String: String] = [:]
-        /// The folder of the base model; the default encoder where none is named.
+        /// The folder of the base model, or its name on the Hub; the default encoder where none is named.
         public var model: String?
+        /// Downloads a model of the Hub that is not there; one of the environment where none is given.
+        public var hub: HubClient?
         /// An adapter folder, of Hone or of PEFT, to start from.
         public var initialAdapter: String?
         /// How many steps; wins over epochs.
@@ -103,8 +106,8 @@ public struct TrainRun {
             throw HoneError(.usage, "--resume needs the run's folder: give --out", item: "--resume")
         }
         let task = try TrainRun.load(options)
-        let folder = try options.model ?? DefaultModel.folder()
-        let model = try BaseModel(folder: folder, dtype: options.dtype, on: options.device)
+        let location = try DefaultModel.location(options.model, hub: options.hub)
+        let model = try BaseModel(location, dtype: options.dtype, on: options.device)
         preparation = try Preparation(
             task: task, model: model,
             encoding: .init(maximumLength: options.maximumLength, marksCompletions: options.marksCompletions))
@@ -187,13 +190,16 @@ public struct TrainRun {
 
     /// What the run is: a checkpoint of another one is refused.
     private var identity: JSON {
-        [
-            "plan": plan.json, "method": .string(adapter.method.name), "settings": adapter.method.settings.json,
-            "model": .string(preparation.model.fingerprint), "dtype": .string("\(options.dtype)"),
-            "data": .string(preparation.task.dataHash), "maximum_length": .integer(preparation.encoding.maximumLength),
-            "marks_completions": .bool(preparation.encoding.marksCompletions), "threads": .integer(Engine.threads),
-            "instruction_set": .string(Engine.instructionSet),
-        ]
+        get throws {
+            [
+                "plan": plan.json, "method": .string(adapter.method.name), "settings": adapter.method.settings.json,
+                "model": .string(try preparation.model.fingerprint), "dtype": .string("\(options.dtype)"),
+                "data": .string(preparation.task.dataHash),
+                "maximum_length": .integer(preparation.encoding.maximumLength),
+                "marks_completions": .bool(preparation.encoding.marksCompletions), "threads": .integer(Engine.threads),
+                "instruction_set": .string(Engine.instructionSet),
+            ]
+        }
     }
 
     /// Trains, measures, and writes the run folder.
@@ -243,7 +249,7 @@ public struct TrainRun {
     private func train(
         _ folder: RunFolder, shouldStop: @escaping () -> Bool, report: (TrainingEvent) throws -> Void
     ) throws -> Trained {
-        let store = try CheckpointStore(folder: folder.checkpoints, identity: identity)
+        let store = try CheckpointStore(folder: folder.checkpoints, identity: try identity)
         // Opened when it is known after which step the run goes on: the newest checkpoint may be damaged.
         var log: TrainingLog?
         var validations: TrainingLog?
@@ -316,9 +322,9 @@ public struct TrainRun {
         let writer = RunWriter(
             folder: folder, preparation: preparation, seed: plan.seed, started: started,
             seconds: monotonicSeconds() - clock)
-        var description = writer.description(verb: "train", method: trained.adapter.method)
+        var description = try writer.description(verb: "train", method: trained.adapter.method)
         description["plan"] = plan.json
-        description["identity"] = identity
+        description["identity"] = try identity
         var metrics = writer.metrics(validation: validation, test: test)
         let last = trained.losses.suffix(max(1, trained.losses.count / 10))
         if !last.isEmpty {
@@ -343,7 +349,7 @@ public struct TrainRun {
         result.trainedParameters = trained.adapter.parameters.count
         result.lossCurve = trained.losses
         result.validationCurve = trained.points
-        var content = writer.report(
+        var content = try writer.report(
             verdict: verdict, results: [result], chosen: result.name, explanation: "", validation: validation,
             test: test)
         content.settings = JSON.object(description).text(pretty: true)

@@ -2,13 +2,14 @@ import ArgumentParser
 import Foundation
 import Hone
 import HoneFormats
+import HoneHub
 import HoneTorch
 
 /// `hone doctor`
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Says what is installed, how many threads and devices there are, and where the model is.")
+        abstract: "Says what is installed, how many threads and devices there are, and where models are.")
 
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
@@ -20,6 +21,12 @@ struct DoctorCommand: ParsableCommand {
         facts["gigaflops_f32"] = .number(try speed(.float32))
         facts["gigaflops_bf16"] = .number(try speed(.bfloat16))
         facts["cuda_devices"] = .integer(Engine.cudaDevices)
+        let hub = try HubSettings()
+        facts["hub_cache"] = .string(hub.cache)
+        facts["hub_models_cached"] = .integer(HubCache(root: hub.cache).repositories.count)
+        facts["hub"] = .string(hub.isOffline ? "offline (HF_HUB_OFFLINE)" : hub.endpoint)
+        facts["hub_token"] = .string(hub.token == nil ? "none" : "set")
+        facts["hub_downloads"] = .string(HubClient.transferLibrary ?? "not possible: libcurl.so.4 is not installed")
         var problem: HoneError?
         do {
             facts["default_model"] = .string(try DefaultModel.folder())

@@ -19,14 +19,14 @@ struct EvalCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The folder of a run.", valueName: "run"))
     var folder: String
     @Option(help: "The file with the rows.") var data: String
-    @Option(help: "The base model's folder, where it has moved.") var model: String?
+    @Option(help: "The base model's folder, or name on the Hub, where it has moved.") var model: String?
     @Option(help: "The seed of the bootstrap.") var seed: UInt64 = 0
     @Option(help: "How many threads. Default: as many as are fastest here.") var threads: Int?
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
     func run() throws {
         try Engine.start(threads: threads)
-        let saved = try SavedRun(path: folder, model: model)
+        let saved = try SavedRun(path: folder, model: model, hub: try DownloadVoice.client(quiet: false))
         let (evaluation, warnings) = try saved.evaluate(file: data, seed: seed)
         for warning in warnings { Console.error("warning: \(warning)") }
         if json {

@@ -27,7 +27,10 @@ struct FitCommand: ParsableCommand {
     var data: String
     @Option(help: "A file with validation rows.") var validation: String?
     @Option(help: "A file with test rows.") var test: String?
-    @Option(help: "A model folder in Hugging Face layout. Default: the built-in sentence encoder.") var model: String?
+    @Option(
+        help:
+            "A model folder in Hugging Face layout, or owner/name[@revision] on the Hub. Default: the built-in sentence encoder."
+    ) var model: String?
     @Option(help: "The methods to try, separated by commas. Default: all that fit.") var methods: String?
     @Option(help: "How long the search may take: 90s, 15m, 1h.") var budget = "15m"
     @Option(help: "The folder of the run. Default: runs/NAME-1, -2, ...") var out: String?
@@ -47,6 +50,7 @@ struct FitCommand: ParsableCommand {
         options.validation = validation
         options.test = test
         options.model = model
+        options.hub = try DownloadVoice.client(quiet: quiet)
         options.methods = (methods ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
         options.budget = try TimeSpan.seconds(budget, option: "--budget")
         options.out = out
@@ -118,7 +122,7 @@ final class FitVoice {
         for warning in preparation.warnings { progress.note("warning: \(warning)") }
         let configuration = preparation.model.configuration
         progress.note(
-            "base model: \((preparation.model.folder as NSString).lastPathComponent), "
+            "base model: \(preparation.model.location.name), "
                 + "\(configuration.parameterCount / 1_000_000) M parameters, \(Engine.threads) threads")
     }
 

@@ -25,7 +25,7 @@ struct PredictCommand: ParsableCommand {
     var folder: String
     @Argument(help: "Texts to answer.") var texts: [String] = []
     @Option(help: "A table with the columns of the task, or a .txt with a text a line.") var file: String?
-    @Option(help: "The base model's folder, where it has moved.") var model: String?
+    @Option(help: "The base model's folder, or name on the Hub, where it has moved.") var model: String?
     @Option(name: .customLong("max-new-tokens"), help: "The most tokens written, in generation.") var maximumNewTokens =
         64
     @Option(help: "Above 0, tokens are drawn instead of taken greedily.") var temperature = 0.0
@@ -44,7 +44,7 @@ struct PredictCommand: ParsableCommand {
             throw HoneError(.usage, "must not be below 0", item: "--temperature")
         }
         try Engine.start(threads: threads)
-        let saved = try SavedRun(path: folder, model: model)
+        let saved = try SavedRun(path: folder, model: model, hub: try DownloadVoice.client(quiet: false))
         var options = GenerationOptions()
         options.maximumNewTokens = maximumNewTokens
         options.temperature = temperature

@@ -39,7 +39,10 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "The method: \(MethodNames.list).") var method: String
     @Option(name: .customLong("set"), help: "A setting of the method, as key=value; may be repeated.")
     var settings: [String] = []
-    @Option(help: "A model folder in Hugging Face layout. Default: the built-in sentence encoder.") var model: String?
+    @Option(
+        help:
+            "A model folder in Hugging Face layout, or owner/name[@revision] on the Hub. Default: the built-in sentence encoder."
+    ) var model: String?
     @Option(help: "A file with validation rows.") var validation: String?
     @Option(help: "A file with test rows.") var test: String?
     @Option(name: .customLong("init-adapter"), help: "An adapter folder, of Hone or of PEFT, to start from.")
@@ -87,6 +90,7 @@ struct TrainCommand: ParsableCommand {
             options.settings[String(pair[..<equals])] = String(pair[pair.index(after: equals)...])
         }
         options.model = model
+        options.hub = try DownloadVoice.client(quiet: quiet)
         options.validation = validation
         options.test = test
         options.initialAdapter = initialAdapter

@@ -63,6 +63,26 @@ public final class SafetensorsFile: Sendable {
         return try mapping.withBytes(entry.byteRange, body)
     }
 
+    /// The length of the file when it was opened, in bytes.
+    public var length: Int { mapping.length }
+
+    /// What tells this file from others and from itself after a change.
+    public struct Identity: Hashable, Sendable {
+        /// Device, file number, length, and the times of the last change of content and of status.
+        public let text: String
+        /// The later of the two times, in seconds since 1970.
+        public let seconds: Double
+    }
+
+    /// The identity of the opened file now; `nil` where the system does not tell it.
+    public func identity() throws -> Identity? { try mapping.identity() }
+
+    /// SHA-256 of the opened file, as 64 lower-case hexadecimal digits; read in pieces beside the mapping, so that it does
+    /// not become resident.
+    ///
+    /// - Throws: `HoneError` (`.fileSystem`) when it cannot be read.
+    public func sha256() throws -> String { try mapping.sha256() }
+
     /// The bytes of a tensor, copied: its elements in row-major order, little-endian.
     ///
     /// - Throws: as `withBytes(of:_:)`.
@@ -109,6 +129,33 @@ final class FileMapping: Sendable {
         }
         let all = UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: address), count: length)
         return try withExtendedLifetime(self) { try body(UnsafeRawBufferPointer(rebasing: all[range])) }
+    }
+
+    func identity() throws -> SafetensorsFile.Identity? {
+        var status = stat()
+        guard fstat(descriptor.number, &status) == 0 else { return nil }
+        let times = [status.st_mtim, status.st_ctim]
+        let parts =
+            [Int(status.st_dev), Int(status.st_ino), Int(status.st_size)] + times.flatMap { [$0.tv_sec, $0.tv_nsec] }
+        return SafetensorsFile.Identity(
+            text: parts.map(String.init).joined(separator: "-"), seconds: times.map { Double($0.tv_sec) }.max() ?? 0)
+    }
+
+    func sha256() throws -> String {
+        var hash = ContentHash(.sha256)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
+        defer { buffer.deallocate() }
+        var offset = 0
+        while true {
+            let got = pread(descriptor.number, buffer.baseAddress, buffer.count, offset)
+            if got == 0 { return hash.finish() }
+            if got < 0 {
+                if errno == EINTR { continue }
+                throw FileProblem.error("cannot read", descriptor.path, errno)
+            }
+            hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<got]))
+            offset += got
+        }
     }
 
     /// Bytes of the file, copied.

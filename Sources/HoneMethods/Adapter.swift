@@ -58,10 +58,10 @@ public struct Adapter {
         if !head.isEmpty {
             try folder.writeTensors(head.map { ($0.name, $0.tensor) }, file: "head.safetensors")
         }
-        try AtomicFile.write(description(for: model).text(pretty: true) + "\n", to: path + "/hone.json")
+        try AtomicFile.write(try description(for: model).text(pretty: true) + "\n", to: path + "/hone.json")
     }
 
-    private func description(for model: BaseModel) -> JSON {
+    private func description(for model: BaseModel) throws -> JSON {
         [
             "version": 1,
             "method": .string(method.name),
@@ -71,7 +71,7 @@ public struct Adapter {
             "head": .array(parameters.all.filter { $0.group == .head }.map { .string($0.name) }),
             "maximum_length": .integer(encoding.maximumLength),
             "marks_completions": .bool(encoding.marksCompletions),
-            "base": ["folder": .string(model.folder), "sha256": .string(model.fingerprint)],
+            "base": ["folder": .string(model.folder), "sha256": .string(try model.fingerprint)],
             "demonstrations": .array(
                 demonstrations.map { ["input": .string($0.input), "target": .string($0.target)] }),
         ]

@@ -26,7 +26,8 @@ public struct AdapterFolderWriter {
     ) throws {
         let generates = task == .generation && model.configuration.hasLanguageHead
         let configuration = AdapterConfiguration(
-            method: method, taskType: generates ? .causalLanguageModel : .featureExtraction, baseModel: model.folder)
+            method: method, taskType: generates ? .causalLanguageModel : .featureExtraction,
+            baseModel: model.location.repository ?? model.folder)
         try configuration.write(folder: path)
         try writeTensors(tensors, file: AdapterConfiguration.weightsFileName)
     }
@@ -126,11 +127,13 @@ public struct AdapterFolderReader {
     ///
     /// - Throws: `HoneError` with code `.mismatch`.
     public func checkBase(_ model: BaseModel) throws {
-        guard let expected = description?["base"]?["sha256"]?.string, expected != model.fingerprint else { return }
+        guard let expected = description?["base"]?["sha256"]?.string else { return }
+        let found = try model.fingerprint
+        guard expected != found else { return }
         throw HoneError(
             .mismatch,
             "this adapter was made for another base model (weights \(expected.prefix(12))…, not "
-                + "\(model.fingerprint.prefix(12))…)", file: path)
+                + "\(found.prefix(12))…)", file: path)
     }
 
     /// The method that wrote the folder: as `hone.json` says, or by PEFT's type.

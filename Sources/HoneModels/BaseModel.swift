@@ -1,5 +1,6 @@
 import Foundation
 import HoneFormats
+import HoneHub
 import HoneText
 import HoneTorch
 
@@ -17,8 +18,8 @@ public struct BaseModel {
         case last
     }
 
-    /// The folder that it was read from.
-    public let folder: String
+    /// Where it lies, and what it is on the Hub where it came from there.
+    public let location: ModelLocation
     /// The family that it belongs to.
     public let family: any ModelFamily.Type
     /// The transformer with its weights.
@@ -27,8 +28,17 @@ public struct BaseModel {
     public let tokenizer: Tokenizer
     /// How the model's own folder says that sequences become vectors.
     public let pooling: Pooling
+    private let identity: WeightIdentity
+
+    /// The folder that it was read from.
+    public var folder: String { location.folder }
+
     /// SHA-256 over the weight files: adapters remember which base they belong to.
-    public let fingerprint: String
+    ///
+    /// Found when first asked for; of large files it is remembered between programs, see `WeightIdentity`.
+    ///
+    /// - Throws: `HoneError` (`.fileSystem`) when a weight file cannot be read any more.
+    public var fingerprint: String { get throws { try identity.fingerprint() } }
 
     /// The transformer's configuration.
     public var configuration: TransformerConfiguration { transformer.configuration }
@@ -39,15 +49,25 @@ public struct BaseModel {
     /// The longest sequence in tokens, counting special ones.
     public var maximumLength: Int { configuration.maximumLength }
 
-    /// Reads a model folder. Weights of the wanted type stay mapped from the file until they are used.
+    /// Reads a model folder.
+    ///
+    /// - Parameter folder: holds `config.json`, safetensors and `tokenizer.json`.
+    /// - Throws: as `init(_:dtype:on:)`.
+    public init(folder: String, dtype: DType = .float32, on device: Device = .cpu) throws {
+        try self.init(ModelLocation(folder: folder), dtype: dtype, on: device)
+    }
+
+    /// Reads a model. Weights of the wanted type stay mapped from the file until they are used.
     ///
     /// - Parameters:
-    ///   - folder: holds `config.json`, safetensors and `tokenizer.json`.
+    ///   - location: its folder holds `config.json`, safetensors and `tokenizer.json`.
     ///   - dtype: what the base computes in.
     /// - Throws: `HoneError` that names the file and the field or tensor that is missing, unused or misshapen.
-    public init(folder: String, dtype: DType = .float32, on device: Device = .cpu) throws {
+    public init(_ location: ModelLocation, dtype: DType = .float32, on device: Device = .cpu) throws {
+        let folder = location.folder
         let configFile = folder + "/config.json"
         guard FileManager.default.fileExists(atPath: configFile) else {
+            if let problem = ForeignModelFile.problem(folder) { throw problem }
             throw HoneError(
                 .fileSystem, "there is no config.json; a model is a folder in Hugging Face layout", file: folder)
         }
@@ -58,9 +78,11 @@ public struct BaseModel {
         do {
             family = try ModelFamilies.family(modelType)
             let configuration = try family.configuration(ConfigReader(json, file: configFile))
+            let files = try WeightFolder.open(folder)
             let weights = try WeightLoader.load(
-                folder: folder, family: family, configuration: configuration, dtype: dtype, device: device)
-            transformer = try Transformer(configuration, weights: weights)
+                files, family: family, configuration: configuration, dtype: dtype, device: device)
+            transformer = try Transformer(configuration, weights: weights, checkedIn: folder)
+            identity = WeightIdentity(files)
         } catch let error as HoneError {
             throw error.inFile(configFile)
         }
@@ -78,8 +100,7 @@ public struct BaseModel {
                 item: name == "token" ? "tokenizer.json" : "\(name)_token")
         }
         pooling = try BaseModel.pooling(folder: folder, isCausal: transformer.configuration.isCausal)
-        fingerprint = try WeightLoader.fingerprint(folder: folder)
-        self.folder = folder
+        self.location = location
     }
 
     /// A model made from parts, for tests and tools.
@@ -87,12 +108,12 @@ public struct BaseModel {
         folder: String, family: any ModelFamily.Type, transformer: Transformer, tokenizer: Tokenizer, pooling: Pooling,
         fingerprint: String
     ) {
-        self.folder = folder
+        location = ModelLocation(folder: folder)
         self.family = family
         self.transformer = transformer
         self.tokenizer = tokenizer
         self.pooling = pooling
-        self.fingerprint = fingerprint
+        identity = WeightIdentity(known: fingerprint)
     }
 
     private static func pooling(folder: String, isCausal: Bool) throws -> Pooling {

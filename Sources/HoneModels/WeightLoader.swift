@@ -5,12 +5,12 @@ import HoneTorch
 enum WeightLoader {
     /// All weights of a configuration.
     ///
-    /// - Throws: `HoneError` that names the tensor which is missing, unused, misshapen or not finite.
+    /// - Throws: `HoneError` that names the tensor which is missing, unused or misshapen.
     static func load(
-        folder: String, family: any ModelFamily.Type, configuration: TransformerConfiguration, dtype: DType,
+        _ files: WeightFolder, family: any ModelFamily.Type, configuration: TransformerConfiguration, dtype: DType,
         device: Device
     ) throws -> [String: Tensor] {
-        let files = try WeightFolder.open(folder)
+        let folder = files.path
         // Task models put a prefix before the names of the model itself; both spellings are found.
         var sources: [String: String] = [:]
         for name in files.names {
@@ -43,28 +43,6 @@ enum WeightLoader {
                 .mismatch, "the config has no place for this weight (\(sources.count) such)", file: folder, item: unused
             )
         }
-        try checkFinite(weights, folder: folder)
         return weights
-    }
-
-    /// One pass at memory speed: a weight that is not finite is named instead of surfacing as a strange loss.
-    private static func checkFinite(_ weights: [String: Tensor], folder: String) throws {
-        try withoutGradients {
-            for name in weights.keys.sorted() {
-                guard let tensor = weights[name] else { continue }
-                // A sum is finite unless an element is not, or the sum overflows; only then is every element looked at.
-                if try tensor.sum().to(.float64).item().isFinite { continue }
-                if try tensor.isFinite().all().item() == 0 {
-                    throw HoneError(.notFinite, "holds numbers that are not finite", file: folder, item: name)
-                }
-            }
-        }
-    }
-
-    /// SHA-256 over the weight files in order.
-    static func fingerprint(folder: String) throws -> String {
-        let files = try WeightFolder.open(folder).files
-        let digests = try files.map { try FileHash.sha256(ofFile: $0.path) }
-        return digests.count == 1 ? digests[0] : FileHash.sha256(of: digests.joined(separator: "\n"))
     }
 }

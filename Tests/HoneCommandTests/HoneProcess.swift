@@ -56,6 +56,8 @@ struct HoneProcess {
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         var variables = ProcessInfo.processInfo.environment
         variables["HONE_MODELS"] = nil
+        // No test asks the network.
+        variables["HF_HUB_OFFLINE"] = "1"
         variables["OMP_WAIT_POLICY"] = "passive"
         // A crash is to end the process, not to start a debugger.
         variables["SWIFT_BACKTRACE"] = "enable=no"

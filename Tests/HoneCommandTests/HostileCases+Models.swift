@@ -127,7 +127,7 @@ extension HostileCase {
 
     /// Configurations and tokenizers.
     static let models: [HostileCase] = [
-        HostileCase("a model that is not there", says: ["nowhere", "config.json"]) { workshop in
+        HostileCase("a model that is not there", says: ["nowhere", "Hub cache", "HF_HUB_OFFLINE"]) { workshop in
             try workshop.training(workshop.tickets(), more: []).map { $0.hasSuffix("/bert-tiny") ? "nowhere" : $0 }
         },
         config("a model type that is not read", says: ["model_type", "mamba", "bert"]) { $0["model_type"] = "mamba" },

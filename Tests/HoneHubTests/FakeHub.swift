@@ -67,53 +67,64 @@ final class FakeHub: Sendable {
             body: Array(bytes[start...]))
     }
 
+    private static func missing(_ code: String) -> Reply { Reply(status: 404, headers: [("X-Error-Code", code)]) }
+
     private static func reply(_ request: Request, _ models: [String: Model], store: String) -> Reply {
-        let path = request.path.split(separator: "?")[0].split(separator: "/").map {
-            String($0).removingPercentEncoding ?? String($0)
+        let bare = request.path.prefix { $0 != "?" }
+        let path: [String] = bare.split(separator: "/").map { part in
+            let text = String(part)
+            return text.removingPercentEncoding ?? text
         }
-        func missing(_ code: String) -> Reply { Reply(status: 404, headers: [("X-Error-Code", code)]) }
-        if path.starts(with: ["api", "models"]), path.count >= 5 {
-            guard let model = models[path[2] + "/" + path[3]] else { return missing("RepoNotFound") }
+        guard path.count >= 5 else { return missing("RepoNotFound") }
+        if path[0] == "api" {
+            let name: String = path[2] + "/" + path[3]
+            guard let model = models[name] else { return missing("RepoNotFound") }
             let revision = path.count > 5 ? path[5] : "main"
             guard revision == model.commit || model.revisions.contains(revision) else {
                 return missing("RevisionNotFound")
             }
-            if path[4] == "revision" {
-                let siblings = model.files.keys.sorted().map { JSON.object(["rfilename": .string($0)]) }
-                let body: JSON = [
-                    "id": .string(path[2] + "/" + path[3]), "sha": .string(model.commit), "siblings": .array(siblings),
-                ]
-                return Reply(headers: [("Content-Type", "application/json")], body: Array(body.text().utf8))
-            }
-            let entries = model.files.sorted { $0.key < $1.key }.map { name, bytes -> JSON in
-                var entry = JSONObject()
-                entry["type"] = "file"
-                entry["path"] = .string(name)
-                entry["size"] = .integer(bytes.count)
-                entry["oid"] = .string(isLarge(name) ? String(repeating: "a", count: 40) : hash(bytes, name))
-                if isLarge(name) {
-                    entry["lfs"] = [
-                        "oid": .string(hash(bytes, name)), "size": .integer(bytes.count), "pointerSize": 134,
-                    ]
-                }
-                return .object(entry)
-            }
-            return Reply(headers: [("Content-Type", "application/json")], body: Array(JSON.array(entries).text().utf8))
+            let json = path[4] == "revision" ? facts(model, name) : listing(model)
+            return Reply(headers: [("Content-Type", "application/json")], body: Array(json.text().utf8))
         }
-        guard path.count >= 5, path[2] == "resolve", let model = models[path[0] + "/" + path[1]] else {
-            return missing("RepoNotFound")
-        }
+        let name: String = path[0] + "/" + path[1]
+        guard let model = models[name] else { return missing("RepoNotFound") }
         guard path[3] == model.commit || model.revisions.contains(path[3]) else { return missing("RevisionNotFound") }
-        let name = path[4...].joined(separator: "/")
-        guard let bytes = model.files[name] else { return missing("EntryNotFound") }
-        let hash = hash(bytes, name)
-        var headers = [("X-Repo-Commit", model.commit), ("Accept-Ranges", "bytes")]
-        guard isLarge(name) else { return content(bytes, request, headers: headers + [("ETag", "\"\(hash)\"")]) }
-        headers += [
-            ("X-Linked-Etag", "\"\(hash)\""), ("X-Linked-Size", String(bytes.count)), ("ETag", "\"something else\""),
-            ("Location", "\(store)/\(hash)"),
-        ]
+        let file: String = path.dropFirst(4).joined(separator: "/")
+        guard let bytes = model.files[file] else { return missing("EntryNotFound") }
+        let hash = hash(bytes, file)
+        var headers: [(String, String)] = [("X-Repo-Commit", model.commit), ("Accept-Ranges", "bytes")]
+        guard isLarge(file) else {
+            headers.append(("ETag", "\"\(hash)\""))
+            return content(bytes, request, headers: headers)
+        }
+        headers.append(("X-Linked-Etag", "\"\(hash)\""))
+        headers.append(("X-Linked-Size", String(bytes.count)))
+        headers.append(("ETag", "\"something else\""))
+        headers.append(("Location", "\(store)/\(hash)"))
         return Reply(status: 302, headers: headers, body: Array("Found".utf8))
+    }
+
+    private static func facts(_ model: Model, _ name: String) -> JSON {
+        let siblings = model.files.keys.sorted().map { file -> JSON in ["rfilename": .string(file)] }
+        return ["id": .string(name), "sha": .string(model.commit), "siblings": .array(siblings)]
+    }
+
+    private static func listing(_ model: Model) -> JSON {
+        var entries: [JSON] = []
+        for (name, bytes) in model.files.sorted(by: { $0.key < $1.key }) {
+            var entry = JSONObject()
+            entry["type"] = "file"
+            entry["path"] = .string(name)
+            entry["size"] = .integer(bytes.count)
+            entry["oid"] = .string(isLarge(name) ? String(repeating: "a", count: 40) : hash(bytes, name))
+            if isLarge(name) {
+                entry["lfs"] = [
+                    "oid": .string(hash(bytes, name)), "size": .integer(bytes.count), "pointerSize": 134,
+                ]
+            }
+            entries.append(.object(entry))
+        }
+        return .array(entries)
     }
 
     /// A client with a cache in a folder.

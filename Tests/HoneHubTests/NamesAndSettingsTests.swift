@@ -33,7 +33,8 @@ import Testing
     func folders() throws {
         struct Asked: Error {}
         try withFolder { folder in
-            #expect(try ModelLocation.named(folder) { throw Asked() } == ModelLocation(folder: folder))
+            let found = try ModelLocation.named(folder) { throw Asked() }
+            #expect(found == ModelLocation(folder: folder))
         }
         for path in ["/no/where", "./nowhere", "../nowhere", "~/nowhere", "nowhere/"] {
             expectRefusal([path, "no such folder"]) { try ModelLocation.named(path) { throw Asked() } }
