@@ -23,6 +23,13 @@ public enum SystemFacts {
         return line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown"
     }
 
+    /// How much memory the program has at hand now, in bytes; mapped files count as far as they have been touched.
+    public static var residentBytes: Int {
+        let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+        let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+        return pages * sysconf(Int32(_SC_PAGESIZE))
+    }
+
     /// A moment as ISO 8601.
     public static func timestamp(_ date: Date = Date()) -> String {
         ISO8601DateFormatter().string(from: date)

@@ -3,6 +3,7 @@ import Foundation
 import Hone
 import HoneFormats
 import HoneHub
+import HoneModels
 import HoneTorch
 
 /// `hone doctor`
@@ -11,6 +12,8 @@ struct DoctorCommand: ParsableCommand {
         commandName: "doctor",
         abstract: "Says what is installed, how many threads and devices there are, and where models are.")
 
+    @Option(help: "Also load this model (a folder, or a name on the Hub) and say how long that takes.")
+    var model: String?
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
     func run() throws {
@@ -27,6 +30,9 @@ struct DoctorCommand: ParsableCommand {
         facts["hub"] = .string(hub.isOffline ? "offline (HF_HUB_OFFLINE)" : hub.endpoint)
         facts["hub_token"] = .string(hub.token == nil ? "none" : "set")
         facts["hub_downloads"] = .string(HubClient.transferLibrary ?? "not possible: libcurl.so.4 is not installed")
+        if let model {
+            facts["model"] = try load(DefaultModel.location(model, hub: DownloadVoice.client(quiet: json)))
+        }
         var problem: HoneError?
         do {
             facts["default_model"] = .string(try DefaultModel.folder())
@@ -43,6 +49,32 @@ struct DoctorCommand: ParsableCommand {
             }
         }
         if let problem { throw problem }
+    }
+
+    /// How long a model takes until it can be used, and how much memory it takes.
+    private func load(_ location: ModelLocation) throws -> JSON {
+        func milliseconds(_ work: () throws -> Void) rethrows -> JSON {
+            let start = monotonicSeconds()
+            try work()
+            return .number(((monotonicSeconds() - start) * 10_000).rounded() / 10)
+        }
+        let before = SystemFacts.residentBytes
+        var loaded: BaseModel?
+        let opening = try milliseconds { loaded = try BaseModel(location) }
+        guard let loaded else { return .null }
+        let opened = SystemFacts.residentBytes
+        let batch = try TokenBatch([[0]], padId: loaded.padId)
+        let first = try milliseconds { try withoutGradients { _ = try loaded.transformer.states(batch) } }
+        let used = SystemFacts.residentBytes
+        let second = try milliseconds { try withoutGradients { _ = try loaded.transformer.states(batch) } }
+        let hashing = try milliseconds { _ = try loaded.fingerprint }
+        return [
+            "folder": .string(location.folder), "parameters": .integer(loaded.configuration.parameterCount),
+            "milliseconds_to_open": opening, "milliseconds_of_first_pass": first,
+            "milliseconds_of_second_pass": second, "milliseconds_of_fingerprint": hashing,
+            "resident_mib_of_opening": .integer((opened - before) >> 20),
+            "resident_mib_after_first_pass": .integer((used - before) >> 20),
+        ]
     }
 
     /// Billions of floating-point operations a second in a matrix product of a layer's size.

@@ -1,25 +1,30 @@
+import Foundation
+
 /// Files that people take for safetensors, told by their first bytes and never by their name.
 enum ForeignFormat {
     /// How to turn a pickle into safetensors.
-    static let pickleAdvice =
+    static func pickleAdvice(_ name: String) -> String {
         "Hone never reads pickle, because reading it can run code; if you trust its author, convert it in Python: "
-        + "safetensors.torch.save_file(torch.load(\"FILE\", weights_only=True), \"model.safetensors\")"
+            + "safetensors.torch.save_file(torch.load(\"\(name)\", weights_only=True), \"model.safetensors\")"
+    }
 
     /// What this is instead of safetensors, and what to do; `nil` where that cannot be told.
     ///
     /// To be asked only when the file has proved not to be safetensors: the length of a small header can have the same
     /// bytes as the beginning of a pickle.
     static func error(start: [UInt8], file: String?) -> HoneError? {
-        guard let message = message(start) else { return nil }
+        guard let message = message(start, name: file.map { ($0 as NSString).lastPathComponent } ?? "FILE") else {
+            return nil
+        }
         return HoneError(.badFile, message, file: file)
     }
 
-    private static func message(_ start: [UInt8]) -> String? {
+    private static func message(_ start: [UInt8], name: String) -> String? {
         if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) {
-            return "this is a zip archive, as torch.save makes, with a pickle inside. \(pickleAdvice)"
+            return "this is a zip archive, as torch.save makes, with a pickle inside. \(pickleAdvice(name))"
         }
         if start.count >= 2, start[0] == 0x80, (2...5).contains(start[1]) {
-            return "this is a pickle. \(pickleAdvice)"
+            return "this is a pickle. \(pickleAdvice(name))"
         }
         if start.starts(with: "version ".utf8) {
             return "this is a Git LFS pointer, not the file itself; run git lfs pull in its repository"

@@ -30,7 +30,7 @@ public struct WeightFolder: Sendable {
         for name in ["pytorch_model.bin", "pytorch_model.bin.index.json", "\(stem).bin", "\(stem).pt"]
         where exists(FolderPath.join(path, name)) {
             throw HoneError(
-                .badFile, "the folder has its weights only as pickle (\(name)). \(ForeignFormat.pickleAdvice)",
+                .badFile, "the folder has its weights only as pickle (\(name)). \(ForeignFormat.pickleAdvice(name))",
                 file: path)
         }
         throw HoneError(

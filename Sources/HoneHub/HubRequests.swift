@@ -140,13 +140,12 @@ final class HubRequests {
             if let token = settings.token, request.address.hasSameOrigin(as: endpoint) {
                 sent.headers.append("Authorization: Bearer \(token)")
             }
+            var ignored = 0
             let head = try transfer.perform(sent) { head, bytes in
                 // What comes with a redirect or a refusal is of no interest, but must not go on for ever.
-                if (200...299).contains(head.status) {
-                    try receive(head, bytes)
-                } else if bytes.count > 1 << 16 {
-                    throw HoneError(.network, "the server's answer has no end")
-                }
+                if (200...299).contains(head.status) { return try receive(head, bytes) }
+                ignored += bytes.count
+                guard ignored <= 1 << 20 else { throw HoneError(.network, "the server's answer has no end") }
             } wait: {
                 if self.progress.isStopped { throw CancellationError() }
             }

@@ -153,7 +153,9 @@ import Testing
             #expect(hub.store.requests.map { $0.rangeStart ?? 0 } == [0, 5 << 18, 10 << 18, 15 << 18])
             let progress = try #require(last.withLock { $0 })
             #expect(progress.isDone && progress.files == 7 && progress.filesDone == 7)
-            #expect(progress.bytes == progress.bytesDone && progress.bytesReceived == progress.bytes)
+            #expect(progress.bytes == progress.bytesDone)
+            // Two small files have the same content, which is fetched once.
+            #expect(progress.bytesReceived == progress.bytes - 2)
         }
     }
 

@@ -189,7 +189,7 @@ func expectRefusal<Value>(
 /// Every file below a folder with its content; links are followed.
 func tree(_ folder: String) -> [String: [UInt8]] {
     var found: [String: [UInt8]] = [:]
-    for case let name as String in FileManager.default.enumerator(atPath: folder) ?? .init() {
+    for name in (try? FileManager.default.subpathsOfDirectory(atPath: folder)) ?? [] {
         var isFolder: ObjCBool = false
         let path = folder + "/" + name
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue else {
