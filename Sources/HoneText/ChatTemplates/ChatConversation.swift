@@ -34,7 +34,8 @@ public struct ChatConversation: Sendable, Hashable {
 
     /// The roles whose names are part of the structure of a prompt and not somebody's text.
     static let roles: Set<ExactString> = [
-        "system", "user", "assistant", "tool", "developer", "function", "ipython", "model", "observation", "tool_response",
+        "system", "user", "assistant", "tool", "developer", "function", "ipython", "model", "observation",
+        "tool_response",
         "environment", "documents", "context",
     ]
 
@@ -52,7 +53,8 @@ public struct ChatConversation: Sendable, Hashable {
             }.first
             if let reasoning { try map.set(.text("thinking"), try TemplateValue(reasoning, origin: origin, meter)) }
             for (key, value) in present {
-                let isRole = key.hasSameBytes(as: "role") && value.string.map { Self.roles.contains(ExactString($0)) } == true
+                let isRole =
+                    key.hasSameBytes(as: "role") && value.string.map { Self.roles.contains(ExactString($0)) } == true
                 try map.set(
                     .text(MarkedText(key, origin: origin)),
                     try TemplateValue(value, origin: isRole ? .template : origin, meter))

@@ -19,6 +19,8 @@ public struct ChatTemplate: Sendable {
     public var limits: ChatTemplateLimits
     /// Whether the template marks what the assistant says with `{% generation %}` blocks.
     public let marksGeneration: Bool
+    /// The texts and strings of the template, with a NUL between them.
+    let literals: String
     private let body: [TemplateStatement]
 
     /// Reads a template.
@@ -41,6 +43,7 @@ public struct ChatTemplate: Sendable {
             }
             var parser = try TemplateParser(source, depthLimit: limits.depth)
             body = try parser.parse()
+            literals = parser.literals.joined(separator: "\0")
             marksGeneration = parser.hasGeneration
         } catch let error as HoneError {
             throw Self.named(error, file)
@@ -77,9 +80,12 @@ public struct ChatTemplate: Sendable {
     }
 
     private func rendered(
-        _ conversation: ChatConversation, _ addsGenerationPrompt: Bool, _ continuesLast: Bool, _ clock: ChatTemplateClock
+        _ conversation: ChatConversation, _ addsGenerationPrompt: Bool, _ continuesLast: Bool,
+        _ clock: ChatTemplateClock
     ) throws -> RenderedChat {
-        guard !conversation.messages.isEmpty else { throw TemplateProblem("the conversation has no turns", code: .badData) }
+        guard !conversation.messages.isEmpty else {
+            throw TemplateProblem("the conversation has no turns", code: .badData)
+        }
         guard !(addsGenerationPrompt && continuesLast) else {
             throw TemplateProblem("a text cannot both open a turn and continue the last one", code: .usage)
         }

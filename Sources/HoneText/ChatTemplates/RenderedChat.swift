@@ -15,9 +15,26 @@ public struct RenderedChat: Sendable, Hashable {
     /// Where in the UTF-8 of the text the `{% generation %}` blocks of the template stand.
     public var generated: [Range<Int>] { ranges { $0 & MarkedText.generationBit != 0 } }
 
-    /// Where in the UTF-8 of the text the words of turns stand for which a condition holds.
-    func words(ofTurns isWanted: (Int) -> Bool) -> [Range<Int>] {
-        ranges { MarkedText.origin($0).turn.map(isWanted) ?? false }
+    /// From the first to the last scalar that a turn's words gave, `nil` where there are none.
+    func scalars(ofTurn turn: Int) -> Range<Int>? {
+        let origin = TextOrigin.turn(turn)
+        guard let first = marked.units.firstIndex(where: { MarkedText.origin($0) == origin }),
+            let last = marked.units.lastIndex(where: { MarkedText.origin($0) == origin })
+        else { return nil }
+        return first..<(last + 1)
+    }
+
+    /// The longest stretches of scalars whose units satisfy a condition.
+    func scalarRanges(_ isWanted: (UInt32) -> Bool) -> [Range<Int>] {
+        var ranges: [Range<Int>] = []
+        for (index, unit) in marked.units.enumerated() where isWanted(unit) {
+            if let last = ranges.last, last.upperBound == index {
+                ranges[ranges.count - 1] = last.lowerBound..<(index + 1)
+            } else {
+                ranges.append(index..<(index + 1))
+            }
+        }
+        return ranges
     }
 
     /// The longest stretches of UTF-8 whose units satisfy a condition.

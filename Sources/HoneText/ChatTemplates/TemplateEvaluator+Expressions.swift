@@ -258,7 +258,8 @@ extension TemplateEvaluator {
         guard let filter = TemplateFilters.all[name] else {
             throw TemplateProblem.unsupported("the filter “\(name.prefix(40))” is not supported")
         }
-        return try filter(TemplateCall(name: "the filter “\(name)”", value: value, arguments: arguments, evaluator: self))
+        return try filter(
+            TemplateCall(name: "the filter “\(name)”", value: value, arguments: arguments, evaluator: self))
     }
 
     /// The result of a filter, for filters that take others by name.

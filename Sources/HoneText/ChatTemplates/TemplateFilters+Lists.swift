@@ -9,7 +9,8 @@ extension TemplateFilters {
             if case .iterator(let iterator) = call.value {
                 return iterator.next() ?? .undefined("there is no first element, the list is empty")
             }
-            return try call.value.elements(call.meter).first ?? .undefined("there is no first element, the list is empty")
+            return try call.value.elements(call.meter).first
+                ?? .undefined("there is no first element, the list is empty")
         },
         "last": { call in
             try sequence(call).last ?? .undefined("there is no last element, the list is empty")
@@ -70,7 +71,8 @@ extension TemplateFilters {
             try call.allow(["attribute", "start"])
             var sum = call.argument(1, "start") ?? .integer(0)
             for element in try call.value.elements(call.meter) {
-                sum = try call.evaluator.calculate(.add, sum, try attribute(call.argument(0, "attribute"), of: element, call))
+                sum = try call.evaluator.calculate(
+                    .add, sum, try attribute(call.argument(0, "attribute"), of: element, call))
             }
             return sum
         },
@@ -106,7 +108,8 @@ extension TemplateFilters {
             for element in elements {
                 let value = try key(element)
                 if let last = groups.last,
-                    try TemplateSort.folded(last.key, isSensitive).equals(TemplateSort.folded(value, isSensitive), call.meter)
+                    try TemplateSort.folded(last.key, isSensitive).equals(
+                        TemplateSort.folded(value, isSensitive), call.meter)
                 {
                     groups[groups.count - 1].elements.append(element)
                 } else {
@@ -143,7 +146,8 @@ extension TemplateFilters {
         let path: [TemplateValue]
         if case .text(let text) = name {
             path = try text.split(".", most: -1, fromEnd: false, call.meter).map { part in
-                let isNumber = !part.isEmpty && part.units.allSatisfy { (0x30...0x39).contains($0 & MarkedText.scalarMask) }
+                let isNumber =
+                    !part.isEmpty && part.units.allSatisfy { (0x30...0x39).contains($0 & MarkedText.scalarMask) }
                 return isNumber ? Int(part.string).map { .integer($0) } ?? .text(part) : .text(part)
             }
         } else {
@@ -206,7 +210,9 @@ extension TemplateFilters {
         var arguments = call.arguments
         var name: TemplateValue?
         if byAttribute {
-            guard !arguments.positional.isEmpty else { throw TemplateProblem("\(call.name) needs the name of a member") }
+            guard !arguments.positional.isEmpty else {
+                throw TemplateProblem("\(call.name) needs the name of a member")
+            }
             name = arguments.positional.removeFirst()
         }
         let test = arguments.positional.isEmpty ? nil : try arguments.positional.removeFirst().text(call.meter).string
@@ -223,7 +229,8 @@ extension TemplateFilters {
 enum TemplateSort {
     /// Elements by rising keys; equal ones keep their order.
     static func sorted<Element>(
-        _ elements: [Element], _ meter: TemplateMeter, isReversed: Bool = false, by key: (Element) throws -> TemplateValue
+        _ elements: [Element], _ meter: TemplateMeter, isReversed: Bool = false,
+        by key: (Element) throws -> TemplateValue
     ) throws -> [Element] {
         try meter.take(elements.count * 16)
         let keys = try elements.map(key)

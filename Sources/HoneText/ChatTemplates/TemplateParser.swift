@@ -26,6 +26,16 @@ struct TemplateParser {
         return body
     }
 
+    /// The texts and strings of the template.
+    var literals: [String] {
+        tokens.compactMap { token in
+            switch token.kind {
+            case .text(let text), .string(let text): text.string
+            default: nil
+            }
+        }
+    }
+
     // MARK: Tokens
 
     var token: TemplateToken { tokens[position] }
@@ -144,7 +154,8 @@ struct TemplateParser {
     }
 
     /// The body of a block, after its head.
-    private mutating func body(_ tag: String, _ line: Int, until ends: [String]) throws -> ([TemplateStatement], String) {
+    private mutating func body(_ tag: String, _ line: Int, until ends: [String]) throws -> ([TemplateStatement], String)
+    {
         _ = skip(":")
         try endBlock()
         open.append((tag, line))

@@ -135,8 +135,9 @@ indirect enum TemplateStatement: Sendable {
         let body: [TemplateStatement]
         let line: Int
 
-        init(name: String, parameters: [(name: String, value: TemplateExpression?)], body: [TemplateStatement], line: Int)
-        {
+        init(
+            name: String, parameters: [(name: String, value: TemplateExpression?)], body: [TemplateStatement], line: Int
+        ) {
             self.name = name
             self.parameters = parameters
             self.body = body

@@ -19,7 +19,9 @@ extension TemplateValue {
         case (.map(let left), .map(let right)):
             guard left.count == right.count else { return false }
             for (key, value) in zip(left.keys, left.values) {
-                guard let found = right.value(try TemplateKey(key)), try value.equals(found, meter) else { return false }
+                guard let found = right.value(try TemplateKey(key)), try value.equals(found, meter) else {
+                    return false
+                }
             }
             return true
         case (.namespace(let left), .namespace(let right)): return left === right

@@ -100,7 +100,8 @@ private struct TemplateReprWriter {
     private static func isPrintable(_ value: UInt32) -> Bool {
         guard let scalar = Unicode.Scalar(value) else { return false }
         return switch scalar.properties.generalCategory {
-        case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator, .spaceSeparator:
+        case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator,
+            .spaceSeparator:
             false
         default: true
         }
@@ -147,7 +148,9 @@ enum PythonNumber {
             return "\(sign)\(mantissa)e\(power < 0 ? "-" : "+")\(String(abs(power)).padded(to: 2))"
         }
         if exponent <= 0 { return sign + "0." + String(repeating: "0", count: -exponent) + digits }
-        if digits.count <= exponent { return sign + digits + String(repeating: "0", count: exponent - digits.count) + ".0" }
+        if digits.count <= exponent {
+            return sign + digits + String(repeating: "0", count: exponent - digits.count) + ".0"
+        }
         return "\(sign)\(digits.prefix(exponent)).\(digits.dropFirst(exponent))"
     }
 }

@@ -7,7 +7,8 @@ enum TextMethods {
         "capitalize", "casefold", "center", "count", "encode", "endswith", "expandtabs", "find", "format", "format_map",
         "index", "isalnum", "isalpha", "isascii", "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric",
         "isprintable", "isspace", "istitle", "isupper", "join", "ljust", "lower", "lstrip", "maketrans", "partition",
-        "removeprefix", "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition", "rsplit", "rstrip", "split",
+        "removeprefix", "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition", "rsplit", "rstrip",
+        "split",
         "splitlines", "startswith", "strip", "swapcase", "title", "translate", "upper", "zfill",
     ]
 
@@ -44,7 +45,8 @@ enum TextMethods {
             try call.allow(["old", "new", "count"])
             return .text(
                 try text.replacing(
-                    try self.text(try call.required(0, "old"), call), with: try self.text(try call.required(1, "new"), call),
+                    try self.text(try call.required(0, "old"), call),
+                    with: try self.text(try call.required(1, "new"), call),
                     most: try call.integer(2, "count", default: -1), meter))
         case "join":
             try call.allow(["iterable"])
@@ -110,8 +112,11 @@ enum TextMethods {
             }
             return count
         }
-        let found = try name.hasPrefix("r") ? text.lastIndex(of: part, call.meter) : text.firstIndex(of: part, call.meter)
-        guard found != nil || name.hasSuffix("find") else { throw TemplateProblem("\(call.name) does not find the text") }
+        let found =
+            try name.hasPrefix("r") ? text.lastIndex(of: part, call.meter) : text.firstIndex(of: part, call.meter)
+        guard found != nil || name.hasSuffix("find") else {
+            throw TemplateProblem("\(call.name) does not find the text")
+        }
         return found ?? -1
     }
 
@@ -141,7 +146,8 @@ enum TextMethods {
 extension MarkedText {
     /// Without white space, or without some characters, at its ends.
     func stripped(
-        start stripsStart: Bool = true, end stripsEnd: Bool = true, characters: MarkedText? = nil, _ meter: TemplateMeter
+        start stripsStart: Bool = true, end stripsEnd: Bool = true, characters: MarkedText? = nil,
+        _ meter: TemplateMeter
     ) throws -> MarkedText {
         let set = characters.map { Set($0.units.map { $0 & Self.scalarMask }) }
         func isDropped(_ unit: UInt32) -> Bool {
@@ -282,7 +288,8 @@ extension MarkedText {
         case "rjust": return MarkedText(units: filling(missing) + units)
         case "zfill":
             let hasSign = units.first.map { [Ascii.plus, Ascii.minus].contains($0 & Self.scalarMask) } ?? false
-            return MarkedText(units: units.prefix(hasSign ? 1 : 0) + filling(missing) + units.dropFirst(hasSign ? 1 : 0))
+            return MarkedText(
+                units: units.prefix(hasSign ? 1 : 0) + filling(missing) + units.dropFirst(hasSign ? 1 : 0))
         default:
             // Python puts the odd one to the left where the width is odd.
             let left = missing / 2 + (missing & width & 1)

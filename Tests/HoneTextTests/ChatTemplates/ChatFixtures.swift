@@ -29,7 +29,8 @@ struct ChatFixtures {
 
     static func conversation(_ value: JSON) throws -> ChatConversation {
         ChatConversation(
-            messages: try #require(value["messages"]?.array).map { try #require($0.object) }, tools: value["tools"]?.array,
+            messages: try #require(value["messages"]?.array).map { try #require($0.object) },
+            tools: value["tools"]?.array,
             documents: value["documents"]?.array, variables: value["variables"]?.object ?? JSONObject())
     }
 
