@@ -34,8 +34,10 @@ extension Transformer {
     {
         guard !prompts.isEmpty, options.maximumNewTokens > 0 else { return prompts.map { _ in [] } }
         let longest = prompts.map(\.count).max() ?? 0
-        let room = configuration.maximumLength - attachments.promptLength - longest
-        guard room >= 0 else {
+        // An encoder-decoder reads the prompts in its encoder; the decoder's positions are all for the answer.
+        let left = configuration.maximumLength - attachments.promptLength - longest
+        let room = configuration.decoder == nil ? left : configuration.maximumLength
+        guard left >= 0 || (configuration.decoder != nil && configuration.positions != .learned) else {
             throw HoneError(
                 .badData,
                 "a prompt of \(longest) tokens is longer than the model's \(configuration.maximumLength) positions")
@@ -44,14 +46,19 @@ extension Transformer {
             var random = prompts.indices.map { row in
                 SeededGenerator(seed: options.seed, stream: "sampling \(rowIds.map { $0[row] } ?? row)")
             }
-            let cache = KeyValueCache(for: configuration)
+            let memory =
+                configuration.decoder == nil
+                ? nil : try memory(of: TokenBatch(prompts, padId: padId, side: .right, on: device))
+            let cache = KeyValueCache(for: configuration, memory: memory)
             var results = prompts.map { _ in [Int]() }
             var active = Array(prompts.indices)
-            var batch = try TokenBatch(prompts, padId: padId, side: .left, on: device)
+            let starts = configuration.decoder.map { decoder in prompts.map { _ in [decoder.startId] } } ?? prompts
+            var batch = try TokenBatch(starts, padId: padId, side: .left, on: device)
             for step in 0..<min(options.maximumNewTokens, room) {
                 let last = try states(batch, cache: cache).at(-1, dimension: 1)
                 let draws = active.map { random[$0].uniform() }
-                let chosen = try choose(logits(last).to(.float32), options: options, draws: draws)
+                var chosen = try choose(logits(last).to(.float32), options: options, draws: draws)
+                if step == 0, let first = configuration.decoder?.firstId { chosen = active.map { _ in first } }
                 var kept: [Int] = []
                 var next: [[Int]] = []
                 for (place, row) in active.enumerated() where !options.stopIds.contains(chosen[place]) {

@@ -10,10 +10,28 @@ public final class KeyValueCache {
     private(set) var valid: Tensor?
     private var layers: [(keys: Tensor, values: Tensor)?]
     private let growth = 64
+    /// What the decoder of an encoder-decoder looks at.
+    public private(set) var memory: EncoderMemory?
+    /// The keys and values that a decoder's layers form of the memory, once.
+    private var crossLayers: [(keys: Tensor, values: Tensor)?]
 
     /// An empty cache for a model.
-    public init(for configuration: TransformerConfiguration) {
-        layers = Array(repeating: nil, count: configuration.layerCount)
+    ///
+    /// - Parameter memory: of an encoder-decoder: `Transformer.memory(of:)` over the input. What is decoded with the cache
+    ///   looks at it.
+    public init(for configuration: TransformerConfiguration, memory: EncoderMemory? = nil) {
+        layers = Array(repeating: nil, count: (configuration.decoderStack ?? configuration).layerCount)
+        crossLayers = layers
+        self.memory = memory
+    }
+
+    /// A layer's keys and values of the memory, formed at the first call.
+    func cross(layer: Int, _ form: () throws -> (keys: Tensor, values: Tensor)) throws -> (keys: Tensor, values: Tensor)
+    {
+        if let held = crossLayers[layer] { return held }
+        let formed = try form()
+        crossLayers[layer] = formed
+        return formed
     }
 
     /// Puts a layer's new keys and values `[rows, heads, new, width]` behind those held; gives all of them.
@@ -53,6 +71,10 @@ public final class KeyValueCache {
     /// Keeps only some rows, in the order given, when others have finished.
     public func keep(rows: Tensor) throws {
         layers = try layers.map { try $0.map { try ($0.keys.selecting(rows), $0.values.selecting(rows)) } }
+        crossLayers = try crossLayers.map {
+            try $0.map { try ($0.keys.selecting(rows), $0.values.selecting(rows)) }
+        }
         valid = try valid?.selecting(rows)
+        memory = try memory?.selecting(rows)
     }
 }

@@ -8,6 +8,8 @@ public struct WeightName: Hashable, Sendable {
     public var source: String
     /// Whether the file holds `[inputs, outputs]`.
     public var isTransposed = false
+    /// Whether a file may lack it; it is zero then.
+    public var isOptional = false
 }
 
 /// A family of models: how its Hugging Face config and weight names map onto the one transformer.
@@ -33,7 +35,7 @@ public protocol ModelFamily: Sendable {
 /// The families that Hone reads.
 public enum ModelFamilies {
     /// Every family; a new one is added here.
-    public static let all: [any ModelFamily.Type] = [BERT.self, GPT2.self, Llama.self]
+    public static let all: [any ModelFamily.Type] = [BERT.self, GPT2.self, Llama.self, T5.self, BART.self]
 
     /// The family of a `model_type`.
     ///
