@@ -12,9 +12,9 @@ public struct EncoderMemory {
         get throws { try valid.map { .allowed(try $0.unsqueezed(1).unsqueezed(1)) } ?? .none }
     }
 
-    /// Some rows in the order given, `int64`; a row may come more than once, for several decodings of one input.
-    public func selecting(_ rows: Tensor) throws -> EncoderMemory {
-        EncoderMemory(states: try states.selecting(rows), valid: try valid?.selecting(rows))
+    /// Some rows in the order given; a row may come more than once, for several decodings of one input.
+    public func selecting(_ rows: RowSelection) throws -> EncoderMemory {
+        EncoderMemory(states: try rows.applied(to: states), valid: try valid.map(rows.applied))
     }
 }
 

@@ -54,13 +54,16 @@ struct EncoderDecoderTests {
                 #expect(pair.reference.tensors["\(stack)\(suffix).\(states.count)"] == nil && states.count > 1)
                 for (layer, state) in states.enumerated() {
                     let expected = try pair.reference.tensor("\(stack)\(suffix).\(layer)")
-                    #expect(
-                        try largestDifference(state, expected, over: batch) < tolerance, "\(stack)\(suffix).\(layer)")
+                    let difference = try largestDifference(state, expected, over: batch)
+                    #expect(difference < tolerance, "\(stack)\(suffix).\(layer)")
+                    ParityRecord.add(name, "states" + suffix, difference)
                 }
             }
             let logits = try withoutGradients { try pair.transformer.logits(pair.decoded(pair.transformer)) }
             let expected = try pair.reference.tensor("logits" + suffix)
-            #expect(try largestDifference(logits, expected, over: pair.outputs) < tolerance)
+            let difference = try largestDifference(logits, expected, over: pair.outputs)
+            #expect(difference < tolerance)
+            ParityRecord.add(name, "logits" + suffix, difference)
         }
     }
 
@@ -78,7 +81,9 @@ struct EncoderDecoderTests {
             let keys = ["gradient." + weight.source, "gradient." + family.prefix + weight.source]
             let key = try #require(keys.first { pair.reference.tensors[$0] != nil }, "\(weight.source)")
             let ours = try #require(weights[weight.name]?.gradient, "\(weight.name)")
-            #expect(try largestDifference(ours, pair.reference.tensor(key)) < 1e-4, "\(key)")
+            let difference = try largestDifference(ours, pair.reference.tensor(key))
+            #expect(difference < 1e-4, "\(key)")
+            ParityRecord.add(name, "gradients", difference)
             compared.insert(key)
         }
         #expect(compared == Set(pair.reference.tensors.keys.filter { $0.hasPrefix("gradient.") }))
@@ -134,10 +139,10 @@ struct EncoderDecoderTests {
             #expect(try largestDifference(Tensor.concatenated(pieces, dimension: 1), whole) < 1e-5)
             // Rows in another order, one of them twice.
             let order = [2, 0, 0]
-            try cache.keep(rows: Tensor(order))
+            try cache.select(rows: order)
             let next = try transformer.states(TokenBatch(order.map { _ in [6] }), cache: cache)
             let again = try transformer.states(
-                TokenBatch(order.map { rows[$0] + [6] }), memory: memory.selecting(Tensor(order)))
+                TokenBatch(order.map { rows[$0] + [6] }), memory: memory.selecting(RowSelection(order)))
             #expect(try largestDifference(next.at(0, dimension: 1), again.at(-1, dimension: 1)) < 1e-5)
         }
     }

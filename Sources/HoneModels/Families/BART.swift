@@ -12,7 +12,7 @@ public enum BART: ModelFamily {
 
     /// Reads a BART config.
     public static func configuration(_ config: ConfigReader) throws -> TransformerConfiguration {
-        try config.refuseQuantisation()
+        try config.refuseOtherWeights()
         try config.require("is_encoder_decoder", toBe: [true])
         try config.require("is_decoder", toBe: [false])
         // Fields of older files, for relatives of BART.

@@ -15,7 +15,7 @@ public enum T5: ModelFamily {
 
     /// Reads a T5 config.
     public static func configuration(_ config: ConfigReader) throws -> TransformerConfiguration {
-        try config.refuseQuantisation()
+        try config.refuseOtherWeights()
         try config.require("is_encoder_decoder", toBe: [true])
         try config.require("is_decoder", toBe: [false])
         let width = try config.size("d_model")
