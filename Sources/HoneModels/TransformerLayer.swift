@@ -107,16 +107,22 @@ struct TransformerLayer {
         }
         if let cache { (keys, values) = try cache.extend(layer: index, keys: keys, values: values) }
         let group = configuration.headCount / configuration.keyValueHeadCount
-        if group > 1 {
+        // A single query a head: the heads that share keys stand in for several queries of one head, and nothing is repeated.
+        let sharesKeys = group > 1 && length == 1
+        if sharesKeys {
+            queries = try queries.reshaped([rows, configuration.keyValueHeadCount, group, configuration.headWidth])
+        }
+        if group > 1, !sharesKeys {
             keys = try keys.repeatedInterleaved(group, dimension: 1)
             values = try values.repeatedInterleaved(group, dimension: 1)
         }
-        let mixed =
+        var mixed =
             switch mask {
             case .none: try queries.attention(keys: keys, values: values, scale: scale)
             case .causal: try queries.attention(keys: keys, values: values, isCausal: true, scale: scale)
             case .allowed(let allowed): try queries.attention(keys: keys, values: values, mask: allowed, scale: scale)
             }
+        if sharesKeys { mixed = try mixed.reshaped([rows, configuration.headCount, 1, configuration.headWidth]) }
         let byHead = try attachments.passing("layers.\(index).attention.heads", mixed.transpose(1, 2))
         return try attentionOutput(byHead.reshaped([rows, length, configuration.headCount * configuration.headWidth]))
     }
