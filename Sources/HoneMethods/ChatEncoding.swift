@@ -30,7 +30,8 @@ struct ChatEncoding: Sendable {
     /// prompt that asks for one.
     ///
     /// - Throws: `HoneError` that names the row, where the template refuses it or a turn cannot be located.
-    func encode(_ messages: [Message], answer: Message?, of example: Example, preamble: String) throws -> EncodedExample {
+    func encode(_ messages: [Message], answer: Message?, of example: Example, preamble: String) throws -> EncodedExample
+    {
         do {
             let asked = conversation(messages, preamble: preamble)
             guard let answer else {

@@ -85,7 +85,8 @@ public struct ExampleEncoder: Sendable {
         if options.usesChatTemplate {
             guard let format = try model.chatFormat() else {
                 throw HoneError(
-                    .mismatch, "the conversations of this task are written with a chat template, and the model has none",
+                    .mismatch,
+                    "the conversations of this task are written with a chat template, and the model has none",
                     file: model.folder)
             }
             chat = ChatEncoding(format)

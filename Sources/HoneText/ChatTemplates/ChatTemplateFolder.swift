@@ -76,7 +76,8 @@ public struct ChatTemplateFolder: Sendable {
         let wanted = name.map { [$0] } ?? (hasTools ? ["tool_use", "default"] : ["default"])
         guard let entry = wanted.lazy.compactMap({ name in entries.first { $0.name == name } }).first else {
             throw HoneError(
-                .usage, "has no chat template “\(wanted.last ?? "")”, only \(entries.map(\.name).joined(separator: ", "))",
+                .usage,
+                "has no chat template “\(wanted.last ?? "")”, only \(entries.map(\.name).joined(separator: ", "))",
                 file: entries[0].file)
         }
         return try ChatTemplate(entry.source, file: entry.file, specialTokens: specialTokens)
