@@ -77,8 +77,9 @@ public struct BaseModel {
         }
         do {
             family = try ModelFamilies.family(modelType)
-            let configuration = try family.configuration(ConfigReader(json, file: configFile))
             let files = try WeightFolder.open(folder)
+            let configuration = try family.configuration(
+                ConfigReader(json, file: configFile, weightNames: Set(files.names)))
             let weights = try WeightLoader.load(
                 files, family: family, configuration: configuration, dtype: dtype, device: device)
             transformer = try Transformer(configuration, weights: weights, checkedIn: folder)
@@ -126,6 +127,11 @@ public struct BaseModel {
         throw HoneError(
             .unsupported, "only the mean and the first token are supported", file: file, item: "pooling_mode")
     }
+
+    /// How the model takes conversations, as its folder says; `nil` where the folder has no chat template.
+    ///
+    /// - Throws: `HoneError` with the template's file and line, where it cannot be read or uses what Hone does not have.
+    public func chatFormat() throws -> ChatFormat? { try ChatFormat(folder: folder, tokenizer: tokenizer) }
 
     /// One vector a row from states `[rows, length, width]`: `[rows, width]`.
     public func pooled(_ states: Tensor, of batch: TokenBatch) throws -> Tensor {

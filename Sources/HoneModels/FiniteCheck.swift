@@ -18,18 +18,15 @@ final class FiniteCheck {
         }
     }
 
-    /// Checks the weights of a layer, the first time.
+    /// Checks the weights of a layer (`layers.3.`), the first time.
     ///
     /// - Throws: `HoneError` (`.notFinite`) that names the tensor.
-    func check(_ index: Int) throws { try check(part: "layers.\(index).") }
+    func check(layer path: String) throws { try check(part: path) }
 
-    /// Checks what has not been checked: embeddings, the last norm, a head.
+    /// Checks what belongs to no layer, the first time: embeddings, the last norm, a head.
     ///
     /// - Throws: `HoneError` (`.notFinite`) that names the tensor.
-    func checkRest() throws {
-        if waiting.isEmpty { return }
-        for part in waiting.keys.sorted() { try check(part: part) }
-    }
+    func checkRest() throws { try check(part: "") }
 
     private func check(part: String) throws {
         guard let weights = waiting[part] else { return }
@@ -45,9 +42,10 @@ final class FiniteCheck {
         waiting[part] = nil
     }
 
-    /// `layers.3.` of the weights of a layer, nothing of others.
+    /// `layers.3.`, or `decoder.layers.3.`, of the weights of a layer; nothing of others.
     private static func part(_ name: String) -> String {
-        guard name.hasPrefix("layers."), let dot = name.dropFirst(7).firstIndex(of: ".") else { return "" }
-        return String(name[...dot])
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        guard let place = parts.firstIndex(of: "layers"), place + 1 < parts.count else { return "" }
+        return parts[...(place + 1)].joined(separator: ".") + "."
     }
 }
