@@ -36,7 +36,7 @@ public struct PromptTuning: Method {
     /// Vectors of tokens drawn from the vocabulary, or noise with their mean and spread.
     public func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet {
         let length = settings.integer("length")
-        let width = model.configuration.width
+        let width = model.configuration.tokenWidth
         guard let table = model.transformer.weights["embeddings.tokens.weight"] else { return ParameterSet() }
         let device = model.transformer.device
         var parameters = ParameterSet()
@@ -89,9 +89,9 @@ public struct PromptTuning: Method {
             throw HoneError(.mismatch, "does not belong to prompt tuning", file: folder.tensorFile, item: name)
         }
         let prompt = try folder.tensor("prompt_embeddings").to(.float32).to(model.transformer.device).cloned()
-        guard prompt.rank == 2, prompt.size(1) == model.configuration.width, prompt.size(0) > 0 else {
+        guard prompt.rank == 2, prompt.size(1) == model.configuration.tokenWidth, prompt.size(0) > 0 else {
             throw HoneError(
-                .mismatch, "shape \(prompt.shape) does not fit a base of width \(model.configuration.width)",
+                .mismatch, "shape \(prompt.shape) does not fit a base of width \(model.configuration.tokenWidth)",
                 file: folder.tensorFile, item: "prompt_embeddings")
         }
         var parameters = ParameterSet()

@@ -29,7 +29,7 @@ public struct Attachments {
     public var linear: [String: [any LinearAttachment]] = [:]
     /// By path of a state or heads site; several act in order.
     public var states: [String: [any StateAttachment]] = [:]
-    /// Vectors put before the embeddings of every row, `[count, width]` each; several follow one another.
+    /// Vectors put before the embeddings of every row, `[count, tokenWidth]` each; several follow one another.
     public var prompts: [Tensor] = []
 
     /// No attachments.
@@ -65,9 +65,10 @@ public struct Attachments {
             default: throw HoneError(.mismatch, "this model has no state of that name", item: path)
             }
         }
-        for prompt in prompts where prompt.rank != 2 || prompt.size(1) != configuration.width {
+        for prompt in prompts where prompt.rank != 2 || prompt.size(1) != configuration.tokenWidth {
             throw HoneError(
-                .mismatch, "a prompt of shape \(prompt.shape) does not fit a model of width \(configuration.width)")
+                .mismatch,
+                "a prompt of shape \(prompt.shape) does not fit tokens of width \(configuration.tokenWidth)")
         }
         guard !weights.isEmpty else { return }
         let shapes = Dictionary(uniqueKeysWithValues: configuration.weightShapes.map { ($0.name, $0.shape) })

@@ -78,10 +78,12 @@ public struct Transformer {
         prompts = try prompts.map { try $0.to(dtype).to(device) }
         let promptLength = prompts.reduce(0) { $0 + $1.size(0) }
         let queries = promptLength + batch.length
-        guard past + queries <= configuration.maximumLength || configuration.positions != .learned else {
+        let rowCounts = batch.lengths.map { promptLength + $0 }
+        let reach = batch.side == .left ? largestSum(cache?.rowLengths ?? [], rowCounts) : past + queries
+        guard reach <= configuration.maximumLength || configuration.positions != .learned else {
             throw HoneError(
                 .badData,
-                "\(past + queries) tokens are more than the model's \(configuration.maximumLength) positions; "
+                "\(reach) tokens are more than the model's \(configuration.maximumLength) positions; "
                     + "lower the maximum length")
         }
         var valid = try batch.valid?.to(device)
@@ -91,16 +93,25 @@ public struct Transformer {
         }
         let positions = try positions(past: past, queries: queries, valid: valid, batch: batch, cache: cache)
         var state = try embed(batch, prompts: prompts, positions: positions)
-        let allValid = try wholeValid(valid, queries: queries, batch: batch, cache: cache)
-        let mask = try AttentionMask(
-            isCausal: configuration.isCausal, queries: queries, past: past, valid: allValid,
-            paddedRight: batch.side == .right, device: device)
-        var rotary: Rotary?
-        if case .rotary(let base) = configuration.positions {
-            rotary = try Rotary(positions: positions, base: base, width: configuration.headWidth, dtype: state.dtype)
+        let allValid =
+            try cache?.valid(followedBy: valid, new: queries, rows: batch.rowCount, on: device)
+            ?? (cache == nil ? valid : nil)
+        func mask(window: Int?) throws -> AttentionMask {
+            try AttentionMask(
+                isCausal: configuration.isCausal, queries: queries, past: past, valid: allValid, window: window,
+                paddedRight: batch.side == .right, device: device)
         }
-        for layer in layers { state = try layer(state, mask: mask, rotary: rotary, cache: cache) }
-        try cache?.advance(by: queries, valid: valid)
+        let whole = try mask(window: nil)
+        let near = try configuration.window.map { try mask(window: $0.size) }
+        var rotary: Rotary?
+        if case .rotary(let settings) = configuration.positions {
+            rotary = try Rotary(positions: positions, settings, dtype: state.dtype)
+        }
+        for layer in layers {
+            let isNear = configuration.window?.layers.contains(layer.index) ?? false
+            state = try layer(state, mask: isNear ? near ?? whole : whole, rotary: rotary, cache: cache)
+        }
+        try cache?.advance(by: queries, rowCounts: rowCounts, valid: valid)
         if let lastNorm { state = try lastNorm(state) }
         state = try attachments.passing("states", state)
         return promptLength > 0 ? try state.narrowed(1, from: promptLength, length: batch.length) : state
@@ -111,26 +122,30 @@ public struct Transformer {
         guard configuration.hasLanguageHead else {
             throw HoneError(.mismatch, "this model has no language-model head")
         }
-        return try states.linear(weight(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight"))
+        let bare =
+            configuration.tokenWidth == configuration.width
+            ? states : try states.linear(weight("head.projection.weight"))
+        return try bare.linear(weight(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight"))
     }
 
-    /// `[length]`, or `[rows, length]` where padding before the tokens shifts them.
+    /// `[length]`, or `[rows, length]` where padding before the tokens shifts them, or tokens take no place.
     private func positions(past: Int, queries: Int, valid: Tensor?, batch: TokenBatch, cache: KeyValueCache?) throws
         -> Tensor
     {
-        guard batch.side == .left, let whole = try wholeValid(valid, queries: queries, batch: batch, cache: cache)
-        else {
+        // With vectors in front of the tokens the reference counts straight on.
+        if let token = configuration.positionlessToken, attachments.prompts.isEmpty {
+            var counted = try batch.ids.to(device).notEqual(Double(token))
+            if let valid { counted = try counted.logicalAnd(valid) }
+            let ones = try counted.to(.int64)
+            return try (ones.cumulativeSum(1) * ones - 1).to(.int64)
+        }
+        guard batch.side == .left, valid != nil || cache?.isPadded == true else {
             return try Tensor.range(past, past + queries, on: device)
         }
-        let counted = try (whole.to(.int64).cumulativeSum(1) - 1).clamped(min: 0)
-        return try counted.narrowed(1, from: past, length: queries).to(.int64)
-    }
-
-    private func wholeValid(_ valid: Tensor?, queries: Int, batch: TokenBatch, cache: KeyValueCache?) throws -> Tensor?
-    {
-        guard let cache, cache.length > 0, valid != nil || cache.valid != nil else { return valid }
-        let ones = { (length: Int) in try Tensor.full([batch.rowCount, length], 1, on: device).to(.bool) }
-        return try Tensor.concatenated([cache.valid ?? ones(cache.length), valid ?? ones(queries)], dimension: 1)
+        let new = try valid?.to(.int64).cumulativeSum(1) ?? Tensor.range(1, queries + 1, on: device)
+        guard let cache, past > 0 else { return try (new - 1).clamped(min: 0).to(.int64) }
+        let before = try Tensor(cache.rowLengths.map { $0 - 1 }, shape: [cache.rowCount, 1], on: device)
+        return try (new + before).clamped(min: 0).to(.int64)
     }
 
     private func embed(_ batch: TokenBatch, prompts: [Tensor], positions: Tensor) throws -> Tensor {
@@ -141,8 +156,13 @@ public struct Transformer {
             let repeated = try front.expanded([batch.rowCount, front.size(1), front.size(2)])
             state = try Tensor.concatenated([repeated, state], dimension: 1)
         }
+        if configuration.tokenWidth != configuration.width {
+            state = try state.linear(weight("embeddings.projection.weight"))
+        }
         if configuration.positions == .learned {
-            state = try state + weight("embeddings.positions.weight").embedding(positions)
+            let places =
+                configuration.positionOffset > 0 ? try positions + Double(configuration.positionOffset) : positions
+            state = try state + weight("embeddings.positions.weight").embedding(places.to(.int64))
         }
         if configuration.tokenTypeCount > 0 {
             let types = try weight("embeddings.types.weight")
@@ -160,6 +180,11 @@ public struct Transformer {
         if let embeddingNorm { state = try embeddingNorm(state) }
         return try attachments.passing("embeddings", state)
     }
+}
+
+/// The largest sum of two lists' elements side by side; an empty list counts as zeros.
+private func largestSum(_ first: [Int], _ second: [Int]) -> Int {
+    first.isEmpty ? second.max() ?? 0 : zip(first, second).map { $0 + $1 }.max() ?? 0
 }
 
 extension Attachments {

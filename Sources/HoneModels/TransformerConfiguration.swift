@@ -7,19 +7,22 @@ import HoneTorch
 ///
 /// | name | shape |
 /// |---|---|
-/// | `embeddings.tokens.weight` | `[vocabularySize, width]` |
-/// | `embeddings.positions.weight` | `[maximumLength, width]`, learned positions only |
+/// | `embeddings.tokens.weight` | `[vocabularySize, tokenWidth]` |
+/// | `embeddings.projection.weight` | `[width, tokenWidth]`, where the two differ |
+/// | `embeddings.positions.weight` | `[positionOffset + maximumLength, width]`, learned positions only |
 /// | `embeddings.types.weight` | `[tokenTypeCount, width]` |
 /// | `embeddings.norm.weight`, `.bias` | `[width]` |
 /// | `layers.N.attention.query.weight`, `.bias` | `[headCount · headWidth, width]`; also `key`, `value` |
-/// | `layers.N.attention.input.weight`, `.bias` | query, key and value in one, where they are fused |
+/// | `layers.N.attention.query.norm.weight` | `[headWidth]`, where heads are normalised; also `key.norm` |
+/// | `layers.N.attention.input.weight`, `.bias` | query, key and value in one, where they are joined |
 /// | `layers.N.attention.output.weight`, `.bias` | `[width, headCount · headWidth]` |
 /// | `layers.N.attention.norm.weight`, `.bias` | `[width]` |
 /// | `layers.N.mlp.up.weight`, `.bias` | `[innerWidth, width]`; also `gate` |
 /// | `layers.N.mlp.down.weight`, `.bias` | `[width, innerWidth]` |
 /// | `layers.N.mlp.norm.weight`, `.bias` | `[width]` |
 /// | `norm.weight`, `.bias` | `[width]`, where norms come before the sublayers |
-/// | `head.weight` | `[vocabularySize, width]`, where it is not the token embedding |
+/// | `head.projection.weight` | `[tokenWidth, width]`, where the two differ |
+/// | `head.weight` | `[vocabularySize, tokenWidth]`, where it is not the token embedding |
 public struct TransformerConfiguration: Hashable, Sendable {
     /// How activations are normalised.
     public enum Norm: Hashable, Sendable {
@@ -42,19 +45,25 @@ public struct TransformerConfiguration: Hashable, Sendable {
         /// A learned vector a position, added to the token's.
         case learned
         /// Queries and keys turned by an angle that grows with the position (Su et al. 2021), in two halves.
-        case rotary(base: Double)
+        case rotary(RotaryPositions)
     }
 
-    /// The function inside the feed-forward sublayer.
-    public enum Activation: Hashable, Sendable {
-        /// Gaussian error linear unit, exact.
-        case gelu
-        /// Gaussian error linear unit by its tanh approximation.
-        case geluTanh
-        /// `x · sigmoid(x)`
-        case silu
-        /// `max(x, 0)`
-        case relu
+    /// How a layer makes queries, keys and values.
+    public enum AttentionInput: Hashable, Sendable {
+        /// By three maps.
+        case separate
+        /// By one map: all queries, then all keys, then all values (GPT-2).
+        case joined
+        /// By one map: of each head its query, key and value (GPT-NeoX).
+        case joinedByHead
+    }
+
+    /// Layers in which a position sees only those that are near (Beltagy et al. 2020).
+    public struct Window: Hashable, Sendable {
+        /// How many positions are seen, itself included.
+        public var size: Int
+        /// The layers, counted from 0.
+        public var layers: Set<Int>
     }
 
     /// How many tokens there are.
@@ -73,6 +82,8 @@ public struct TransformerConfiguration: Hashable, Sendable {
     public var innerWidth: Int
     /// The longest sequence the positions reach.
     public var maximumLength: Int
+    /// The length of a token's vector in its table, where a map brings it to `width`; `width` where left out.
+    public var tokenWidth: Int
     /// How many token types there are; 0 for none.
     public var tokenTypeCount = 0
     /// Kind of norm.
@@ -85,14 +96,28 @@ public struct TransformerConfiguration: Hashable, Sendable {
     public var normalisesEmbeddings = false
     /// Kind of positions.
     public var positions: Positions = .learned
+    /// The row of the table that the first learned position has.
+    public var positionOffset = 0
+    /// The token that takes no position of its own, wherever it stands (RoBERTa's padding token).
+    public var positionlessToken: Int?
     /// The function inside the feed-forward sublayer.
     public var activation: Activation = .gelu
     /// Whether the feed-forward sublayer multiplies by a gate: `down(activation(gate(x)) · up(x))`.
     public var isGated = false
     /// Whether a position sees only itself and what is before it.
     public var isCausal = false
-    /// Whether query, key and value are one linear map.
-    public var fusesAttentionInput = false
+    /// Whether attention and feed-forward sublayer both start from the layer's input (GPT-J, GPT-NeoX).
+    public var isParallel = false
+    /// How queries, keys and values are made.
+    public var attentionInput: AttentionInput = .separate
+    /// Whether each head's query and key are normalised before they are turned (Dehghani et al. 2023).
+    public var normalisesHeads = false
+    /// What scores are multiplied by; one over the square root of the heads' width where left out.
+    public var attentionScale: Double?
+    /// Whether scores are also divided by the layer's number, counted from 1.
+    public var scalesByLayer = false
+    /// The layers in which positions see only those that are near.
+    public var window: Window?
     /// Whether query, key and value have biases.
     public var attentionInputBias = true
     /// Whether the attention's output has a bias.
@@ -117,6 +142,7 @@ public struct TransformerConfiguration: Hashable, Sendable {
         self.headWidth = headWidth ?? (headCount > 0 ? width / headCount : 0)
         self.innerWidth = innerWidth
         self.maximumLength = maximumLength
+        tokenWidth = width
     }
 
     /// The linear maps of one layer: name within the layer, outputs, inputs, whether it has a bias.
@@ -124,7 +150,7 @@ public struct TransformerConfiguration: Hashable, Sendable {
         let queries = headCount * headWidth
         let keys = keyValueHeadCount * headWidth
         var maps: [(name: String, outputs: Int, inputs: Int, hasBias: Bool)] = []
-        if fusesAttentionInput {
+        if attentionInput != .separate {
             maps.append(("attention.input", queries + 2 * keys, width, attentionInputBias))
         } else {
             maps.append(("attention.query", queries, width, attentionInputBias))
@@ -140,12 +166,15 @@ public struct TransformerConfiguration: Hashable, Sendable {
 
     /// Every weight that a model of this configuration has, with its shape, in the order of the forward pass.
     public var weightShapes: [(name: String, shape: [Int])] {
-        var all: [(name: String, shape: [Int])] = [("embeddings.tokens.weight", [vocabularySize, width])]
+        var all: [(name: String, shape: [Int])] = [("embeddings.tokens.weight", [vocabularySize, tokenWidth])]
         func addNorm(_ name: String) {
             all.append((name + ".weight", [width]))
             if norm == .layer { all.append((name + ".bias", [width])) }
         }
-        if positions == .learned { all.append(("embeddings.positions.weight", [maximumLength, width])) }
+        if tokenWidth != width { all.append(("embeddings.projection.weight", [width, tokenWidth])) }
+        if positions == .learned {
+            all.append(("embeddings.positions.weight", [positionOffset + maximumLength, width]))
+        }
         if tokenTypeCount > 0 { all.append(("embeddings.types.weight", [tokenTypeCount, width])) }
         if normalisesEmbeddings { addNorm("embeddings.norm") }
         for layer in 0..<layerCount {
@@ -153,11 +182,16 @@ public struct TransformerConfiguration: Hashable, Sendable {
                 all.append(("layers.\(layer).\(map.name).weight", [map.outputs, map.inputs]))
                 if map.hasBias { all.append(("layers.\(layer).\(map.name).bias", [map.outputs])) }
             }
+            if normalisesHeads {
+                all.append(("layers.\(layer).attention.query.norm.weight", [headWidth]))
+                all.append(("layers.\(layer).attention.key.norm.weight", [headWidth]))
+            }
             addNorm("layers.\(layer).attention.norm")
             addNorm("layers.\(layer).mlp.norm")
         }
         if normPlace == .before { addNorm("norm") }
-        if hasLanguageHead && !tiesHead { all.append(("head.weight", [vocabularySize, width])) }
+        if hasLanguageHead && tokenWidth != width { all.append(("head.projection.weight", [tokenWidth, width])) }
+        if hasLanguageHead && !tiesHead { all.append(("head.weight", [vocabularySize, tokenWidth])) }
         return all
     }
 

@@ -18,6 +18,12 @@ struct WeightResolver {
             path: path, weight: try tensor(path + ".weight"), bias: bias, attachments: attachments.linear[path] ?? [])
     }
 
+    func headNorm(_ path: String) throws -> NormMap {
+        NormMap(
+            kind: .rootMeanSquare, weight: try tensor(path + ".weight"), bias: nil,
+            epsilon: configuration.normEpsilon)
+    }
+
     func norm(_ path: String) throws -> NormMap {
         NormMap(
             kind: configuration.norm, weight: try tensor(path + ".weight"),
@@ -32,6 +38,8 @@ struct TransformerLayer {
     let attachments: Attachments
     /// Query, key, value; or one map of all three.
     let attentionInputs: [LinearMap]
+    /// Of queries and keys, head by head.
+    let headNorms: (query: NormMap, key: NormMap)?
     let attentionOutput: LinearMap
     let attentionNorm: NormMap
     let gate: LinearMap?
@@ -44,8 +52,13 @@ struct TransformerLayer {
         configuration = resolver.configuration
         attachments = resolver.attachments
         let prefix = "layers.\(index)."
-        let inputs = configuration.fusesAttentionInput ? ["input"] : ["query", "key", "value"]
+        let inputs = configuration.attentionInput == .separate ? ["query", "key", "value"] : ["input"]
         attentionInputs = try inputs.map { try resolver.linear(prefix + "attention." + $0) }
+        headNorms =
+            configuration.normalisesHeads
+            ? try (
+                resolver.headNorm(prefix + "attention.query.norm"), resolver.headNorm(prefix + "attention.key.norm")
+            ) : nil
         attentionOutput = try resolver.linear(prefix + "attention.output")
         attentionNorm = try resolver.norm(prefix + "attention.norm")
         gate = configuration.isGated ? try resolver.linear(prefix + "mlp.gate") : nil
@@ -66,6 +79,8 @@ struct TransformerLayer {
         }
         let result: Tensor
         switch configuration.normPlace {
+        case .before where configuration.isParallel:
+            result = try state + attended(attentionNorm(state)) + fed(feedForwardNorm(state))
         case .before:
             let middle = try state + attended(attentionNorm(state))
             result = try middle + fed(feedForwardNorm(middle))
@@ -81,24 +96,10 @@ struct TransformerLayer {
     {
         let rows = input.size(0)
         let length = input.size(1)
-        let width = configuration.headWidth
-        func heads(_ flat: Tensor) throws -> Tensor {
-            try flat.reshaped([rows, length, flat.size(-1) / width, width]).transpose(1, 2)
-        }
-        var queries: Tensor
-        var keys: Tensor
-        var values: Tensor
-        if attentionInputs.count == 1 {
-            let all = try attentionInputs[0](input)
-            let own = configuration.headCount * width
-            let shared = configuration.keyValueHeadCount * width
-            queries = try heads(all.narrowed(-1, from: 0, length: own))
-            keys = try heads(all.narrowed(-1, from: own, length: shared))
-            values = try heads(all.narrowed(-1, from: own + shared, length: shared))
-        } else {
-            queries = try heads(attentionInputs[0](input))
-            keys = try heads(attentionInputs[1](input))
-            values = try heads(attentionInputs[2](input))
+        var (queries, keys, values) = try heads(input)
+        if let headNorms {
+            queries = try headNorms.query(queries)
+            keys = try headNorms.key(keys)
         }
         if let rotary {
             queries = try rotary(queries)
@@ -106,31 +107,65 @@ struct TransformerLayer {
         }
         if let cache { (keys, values) = try cache.extend(layer: index, keys: keys, values: values) }
         let group = configuration.headCount / configuration.keyValueHeadCount
-        if group > 1 {
+        // A single query a head: the heads that share keys stand in for several queries of one head, and nothing is repeated.
+        let sharesKeys = group > 1 && length == 1
+        if sharesKeys {
+            queries = try queries.reshaped([rows, configuration.keyValueHeadCount, group, configuration.headWidth])
+        }
+        if group > 1, !sharesKeys {
             keys = try keys.repeatedInterleaved(group, dimension: 1)
             values = try values.repeatedInterleaved(group, dimension: 1)
         }
-        let mixed =
+        var mixed =
             switch mask {
-            case .none: try queries.attention(keys: keys, values: values)
-            case .causal: try queries.attention(keys: keys, values: values, isCausal: true)
-            case .allowed(let allowed): try queries.attention(keys: keys, values: values, mask: allowed)
+            case .none: try queries.attention(keys: keys, values: values, scale: scale)
+            case .causal: try queries.attention(keys: keys, values: values, isCausal: true, scale: scale)
+            case .allowed(let allowed): try queries.attention(keys: keys, values: values, mask: allowed, scale: scale)
             }
+        if sharesKeys { mixed = try mixed.reshaped([rows, configuration.headCount, 1, configuration.headWidth]) }
         let byHead = try attachments.passing("layers.\(index).attention.heads", mixed.transpose(1, 2))
-        return try attentionOutput(byHead.reshaped([rows, length, configuration.headCount * width]))
+        return try attentionOutput(byHead.reshaped([rows, length, configuration.headCount * configuration.headWidth]))
+    }
+
+    /// What scores are multiplied by; absent for one over the square root of the heads' width.
+    private var scale: Double? {
+        guard configuration.scalesByLayer else { return configuration.attentionScale }
+        let whole = configuration.attentionScale ?? 1 / Double(configuration.headWidth).squareRoot()
+        return whole / Double(index + 1)
+    }
+
+    /// Queries, keys and values of states `[rows, length, width]`, each `[rows, heads, length, headWidth]`.
+    private func heads(_ input: Tensor) throws -> (queries: Tensor, keys: Tensor, values: Tensor) {
+        let width = configuration.headWidth
+        func split(_ flat: Tensor) throws -> Tensor {
+            try flat.reshaped([flat.size(0), flat.size(1), flat.size(-1) / width, width]).transpose(1, 2)
+        }
+        switch configuration.attentionInput {
+        case .separate:
+            return try (
+                split(attentionInputs[0](input)), split(attentionInputs[1](input)), split(attentionInputs[2](input))
+            )
+        case .joined:
+            let all = try attentionInputs[0](input)
+            let own = configuration.headCount * width
+            let shared = configuration.keyValueHeadCount * width
+            return try (
+                split(all.narrowed(-1, from: 0, length: own)), split(all.narrowed(-1, from: own, length: shared)),
+                split(all.narrowed(-1, from: own + shared, length: shared))
+            )
+        case .joinedByHead:
+            let all = try attentionInputs[0](input)
+            let byHead = try all.reshaped([all.size(0), all.size(1), configuration.headCount, 3 * width])
+                .transpose(1, 2)
+            return try (
+                byHead.narrowed(-1, from: 0, length: width), byHead.narrowed(-1, from: width, length: width),
+                byHead.narrowed(-1, from: 2 * width, length: width)
+            )
+        }
     }
 
     private func feedForward(_ input: Tensor) throws -> Tensor {
-        if let gate { return try down(activated(gate(input)) * up(input)) }
-        return try down(activated(up(input)))
-    }
-
-    private func activated(_ input: Tensor) throws -> Tensor {
-        switch configuration.activation {
-        case .gelu: try input.gelu()
-        case .geluTanh: try input.gelu(approximate: true)
-        case .silu: try input.silu()
-        case .relu: try input.relu()
-        }
+        if let gate { return try down(configuration.activation(gate(input)) * up(input)) }
+        return try down(configuration.activation(up(input)))
     }
 }

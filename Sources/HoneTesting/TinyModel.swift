@@ -18,12 +18,21 @@ public enum TinyModel: String, CaseIterable, Sendable {
     case untiedLlama
     /// A decoder of GPT-2's family: one fused map for query, key and value, stored transposed.
     case gpt2
+    /// A decoder of Qwen3's family: heads of a width of their own with norms, and a window in one of its layers.
+    case qwen3
+    /// A decoder of OPT's family: positions from the third row of their table, tokens narrower than the model.
+    case opt
+    /// A decoder of GPT-NeoX's family: sublayers side by side, one map of all heads, positions that turn half a head.
+    case neox
 
     private var family: any ModelFamily.Type {
         switch self {
         case .bert: BERT.self
         case .llama, .untiedLlama: Llama.self
         case .gpt2: GPT2.self
+        case .qwen3: Qwen3.self
+        case .opt: OPT.self
+        case .neox: GPTNeoX.self
         }
     }
 
@@ -49,6 +58,25 @@ public enum TinyModel: String, CaseIterable, Sendable {
                 "n_inner": 32, "n_positions": 96, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
                 "tie_word_embeddings": true,
             ]
+        case .qwen3:
+            [
+                "model_type": "qwen3", "vocab_size": .integer(tokens), "hidden_size": 16, "num_hidden_layers": 2,
+                "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6, "intermediate_size": 32,
+                "max_position_embeddings": 96, "hidden_act": "silu", "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+                "use_sliding_window": true, "sliding_window": 3, "max_window_layers": 1, "tie_word_embeddings": true,
+            ]
+        case .opt:
+            [
+                "model_type": "opt", "vocab_size": .integer(tokens), "hidden_size": 16, "num_hidden_layers": 2,
+                "num_attention_heads": 4, "ffn_dim": 32, "max_position_embeddings": 96, "activation_function": "relu",
+                "word_embed_proj_dim": 12, "do_layer_norm_before": true, "tie_word_embeddings": false,
+            ]
+        case .neox:
+            [
+                "model_type": "gpt_neox", "vocab_size": .integer(tokens), "hidden_size": 16, "num_hidden_layers": 2,
+                "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 96,
+                "hidden_act": "gelu", "layer_norm_eps": 1e-5, "rotary_pct": 0.5, "tie_word_embeddings": true,
+            ]
         }
     }
 
@@ -68,9 +96,9 @@ public enum TinyModel: String, CaseIterable, Sendable {
         var tensors: [(name: String, tensor: Tensor)] = []
         for weight in family.weightNames(configuration) {
             let tensor = try TinyModel.weight(weight.name, shape: shapes[weight.name] ?? [], seed: seed)
-            // Checkpoints of Llama carry the prefix everywhere but on the head, the others are bare.
-            let isPrefixed = family == Llama.self && weight.source != "lm_head.weight"
-            let name = (isPrefixed ? family.prefix : "") + weight.source
+            // Checkpoints of BERT and GPT-2 are bare, the others carry the prefix everywhere but on the head.
+            let isBare = family == BERT.self || family == GPT2.self || weight.name == "head.weight"
+            let name = (isBare ? "" : family.prefix) + weight.source
             tensors.append((name, weight.isTransposed ? try tensor.transpose(0, 1).contiguous() : tensor))
         }
         try TensorFiles.write(tensors, metadata: ["format": "pt"], to: folder + "/model.safetensors")

@@ -203,6 +203,16 @@ struct PairTable: Sendable {
         cells[2 * slot + 1] = value
     }
 
+    /// A table of the pairs whose value is kept; `nil` where that is all of them.
+    func filtered(_ isKept: (UInt64) -> Bool) -> PairTable? {
+        let occupied = stride(from: 0, to: cells.count, by: 2).filter { cells[$0] != .max }
+        if occupied.allSatisfy({ isKept(cells[$0 + 1]) }) { return nil }
+        var table = PairTable(component, capacity: count)
+        // What was placed once without colliding too often is placed again.
+        for slot in occupied where isKept(cells[slot + 1]) { try? table.set(cells[slot], cells[slot + 1]) }
+        return table
+    }
+
     private func problem(_ message: String) -> HoneError { HoneError(.badFile, message, item: component) }
 
     private mutating func grow() throws(HoneError) {

@@ -4,7 +4,8 @@ import HoneModels
 import HoneTesting
 import Testing
 
-/// The matrix: every method on an encoder and two decoders, for a classification and a generation.
+/// The matrix: every method on an encoder and two decoders, for a classification and a generation; on models with the
+/// switches that those lack, for one of the two.
 @Suite struct ConformanceTests {
     /// The row of each method. A new method gets a row here.
     static func row(_ name: String) throws -> ConformanceRow {
@@ -13,7 +14,7 @@ import Testing
         case "prompt":
             var row = ConformanceRow(
                 try Methods.make(name, typed: ["length": "5"]), startsAtBase: false, learningRate: 5e-2
-            ) { 5 * $0.width }
+            ) { 5 * $0.tokenWidth }
             row.largestShare = 0.9
             return row
         case "bitfit":
@@ -38,9 +39,13 @@ import Testing
         var task: TinyTask
         var testDescription: String { "\(model.rawValue) \(task.name)" }
     }
-    static let places = [TinyModel.bert, .llama, .gpt2].flatMap { model in
-        [TinyTask.classification(), .generation()].map { Place(model: model, task: $0) }
-    }
+    static let places =
+        [TinyModel.bert, .llama, .gpt2].flatMap { model in
+            [TinyTask.classification(), .generation()].map { Place(model: model, task: $0) }
+        } + [
+            Place(model: .qwen3, task: .generation()), Place(model: .opt, task: .generation()),
+            Place(model: .neox, task: .classification()),
+        ]
 
     @Test func `every method has a row`() throws {
         for name in Self.names { #expect(try Self.row(name).method.name == name) }
@@ -62,7 +67,7 @@ import Testing
         case ("probe", _, .generation): "can only classify"
         case ("icl", .bert, _): "generates text"
         case (_, .bert, .generation): "generates text"
-        case ("bitfit", .llama, _): "no biases"
+        case ("bitfit", .llama, _), ("bitfit", .qwen3, _): "no biases"
         default: nil
         }
     }

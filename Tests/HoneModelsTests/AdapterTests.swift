@@ -10,6 +10,7 @@ import Testing
 struct AdapterTests {
     static let lora = [
         "bert-lora", "bert-lora-pooler", "bert-classifier", "gpt2-lora", "llama-lora", "llama-patterns", "llama-rslora",
+        "qwen2-lora", "neox-lora", "opt-lora",
     ]
     static let prompts = ["bert-prompt", "gpt2-prompt", "llama-prompt"]
 

@@ -110,20 +110,31 @@ struct ModelFolderTests {
     @Test(
         "refuses what it would compute wrongly, by the field's name",
         arguments: [
-            ("llama-tiny", "rope_scaling", ["rope_type": "linear", "factor": 2] as JSON),
+            ("llama-tiny", "rope_scaling", ["rope_type": "dynamic", "factor": 2] as JSON),
+            ("llama-tiny", "rope_scaling", ["type": "linear"]),
+            ("llama-tiny", "rope_scaling", ["rope_type": "longrope"]),
+            ("llama-tiny", "rope_parameters", ["full_attention": ["rope_type": "default"]]),
+            ("llama-tiny", "rope_parameters", ["rope_theta": 10000, "partial_rotary_factor": 0.5]),
+            ("llama-tiny", "num_local_experts", 8), ("qwen2-window", "layer_types", ["sliding_attention"]),
+            ("qwen3-window", "layer_types", ["chunked_attention", "full_attention"]),
+            ("qwen2-window", "sliding_window", 0), ("mistral", "sliding_window", "wide"),
+            ("opt", "layer_norm_elementwise_affine", false), ("opt", "_remove_final_layer_norm", true),
+            ("opt", "activation_function", "prelu"), ("opt", "num_attention_heads", 3),
+            ("neox", "hidden_act", "xielu"), ("neox", "rope_parameters", ["partial_rotary_factor": 0.01]),
+            ("neox", "quantization_config", ["quant_method": "gptq"]),
             ("llama-tiny", "rope_parameters", ["rope_type": "llama3", "rope_theta": 10000, "factor": 8]),
-            ("llama-tiny", "hidden_act", "quick_gelu"), ("llama-tiny", "quantization_config", ["bits": 4]),
+            ("llama-tiny", "hidden_act", "no_such_gelu"), ("llama-tiny", "quantization_config", ["bits": 4]),
             ("llama-tiny", "num_key_value_heads", 3), ("llama-tiny", "hidden_size", 0),
             ("llama-tiny", "vocab_size", "many"), ("llama-tiny", "rms_norm_eps", -1),
             ("llama-tiny", "tie_word_embeddings", "yes"), ("bert-tiny", "position_embedding_type", "relative_key"),
             ("bert-tiny", "is_decoder", true), ("bert-tiny", "num_attention_heads", 5),
-            ("bert-tiny", "hidden_size", 9_000_000_000), ("gpt2-tiny", "scale_attn_by_inverse_layer_idx", true),
+            ("bert-tiny", "hidden_size", 9_000_000_000), ("gpt2-tiny", "scale_attn_by_inverse_layer_idx", "yes"),
             ("gpt2-tiny", "n_head", 7), ("bert-tiny", "model_type", "mystery"), ("bert-tiny", "model_type", nil),
         ] as [(String, String, JSON?)])
     func config(name: String, field: String, value: JSON?) throws {
         let error = try refusal(name, config: { $0[field] = value })
-        // The field itself, or the one that it stands for in the other spelling.
-        let accepted = field == "rope_parameters" ? ["rope_parameters", "rope_scaling"] : [field]
+        // The field itself, the one that it stands for in the other spelling, or the one that gives the width.
+        let accepted = [field] + (field == "rope_parameters" ? ["rope_scaling", "rotary_pct"] : [])
         #expect(accepted.contains { (error.item ?? "").contains($0) || error.message.contains($0) }, "\(error)")
         #expect([.badFile, .unsupported, .mismatch].contains(error.code))
         #expect(try #require(error.file).hasSuffix("config.json"))
@@ -157,7 +168,7 @@ struct ModelFolderTests {
                 config["rope_scaling"] = .null
                 config["rope_parameters"] = ["rope_type": "default", "rope_theta": 321]
             }, { try BaseModel(folder: $0).configuration.positions })
-        #expect(base == .rotary(base: 321))
+        #expect(base == .rotary(RotaryPositions(base: 321, width: 6)))
     }
 
     @Test func `finds two folders with the same weights equal and others not`() throws {

@@ -5,8 +5,14 @@ import Testing
 
 /// Every family against transformers: the tolerances are the noise floors of `float32` and `float64`.
 struct ParityTests {
-    static let names = ["bert-tiny", "bert-prefixed", "gpt2-tiny", "llama-tiny", "llama-untied"]
-    static let causal = ["gpt2-tiny", "llama-tiny", "llama-untied"]
+    static let names = ["bert-tiny", "bert-prefixed"] + causal
+    static let causal = ["gpt2-tiny", "llama-tiny", "llama-untied"] + families
+    /// The decoders of `Scripts/fixtures/families.py`.
+    static let families = [
+        "llama-linear", "llama-llama3", "llama-yarn", "smollm2", "mistral", "mistral-whole", "qwen2", "qwen2-window",
+        "qwen3", "qwen3-window", "gpt2-by-layer", "gpt2-unscaled", "opt", "opt-after", "opt-plain", "neox",
+        "neox-sequential",
+    ]
 
     /// The sites whose states are `hidden.0 … hidden.N`.
     private func recorded(_ reference: Reference) throws -> [Tensor] {
@@ -30,6 +36,7 @@ struct ParityTests {
             let difference = try largestDifference(
                 state, reference.tensor("hidden.\(layer)"), over: reference.batch())
             #expect(difference < 5e-5, "hidden.\(layer)")
+            ParityRecord.add(name, "states", difference)
         }
     }
 
@@ -40,6 +47,7 @@ struct ParityTests {
             let difference = try largestDifference(
                 state, reference.tensor("hidden64.\(layer)"), over: reference.batch())
             #expect(difference < 1e-10, "hidden64.\(layer)")
+            ParityRecord.add(name, "states64", difference)
         }
     }
 
@@ -51,7 +59,23 @@ struct ParityTests {
             let logits = try withoutGradients {
                 try reference.model.transformer.logits(reference.model.transformer.states(batch))
             }
-            #expect(try largestDifference(logits, reference.tensor("logits" + suffix), over: batch) < tolerance)
+            let difference = try largestDifference(logits, reference.tensor("logits" + suffix), over: batch)
+            #expect(difference < tolerance)
+            ParityRecord.add(name, "logits" + suffix, difference)
+        }
+    }
+
+    @Test("gives the logits of the reference behind padding on the left", arguments: families)
+    func leftPadding(name: String) throws {
+        for (suffix, dtype, tolerance) in [("", DType.float32, 5e-5), ("64", .float64, 1e-10)] {
+            let reference = try Reference(name, dtype: dtype)
+            let batch = try TokenBatch(reference.rows("prompt_ids", mask: "prompt_mask"), side: .left)
+            let logits = try withoutGradients {
+                try reference.model.transformer.logits(reference.model.transformer.states(batch))
+            }
+            let difference = try largestDifference(logits, reference.tensor("left_logits" + suffix), over: batch)
+            #expect(difference < tolerance)
+            ParityRecord.add(name, "logits" + suffix, difference)
         }
     }
 
@@ -72,7 +96,9 @@ struct ParityTests {
             let key = try #require(keys.first { reference.tensors[$0] != nil }, "\(weight.source)")
             var ours = try #require(weights[weight.name]?.gradient, "\(weight.name)")
             if weight.isTransposed, ours.rank == 2 { ours = try ours.transpose(0, 1) }
-            #expect(try largestDifference(ours, reference.tensor(key)) < 1e-4, "\(key)")
+            let difference = try largestDifference(ours, reference.tensor(key))
+            #expect(difference < 1e-4, "\(key)")
+            ParityRecord.add(name, "gradients", difference)
             compared.insert(key)
         }
         for (tensor, key) in zip(head, ["gradient.head.weight", "gradient.head.bias"]) {
@@ -97,6 +123,34 @@ struct ParityTests {
             try loss.backward()
             try optimizer.step()
         }
+    }
+}
+
+/// The activations by the names of transformers' configs.
+struct ActivationTests {
+    private static let file = Reference.fixtures + "/activations.safetensors"
+    static let names = ((try? TensorFiles.read(file)) ?? []).map(\.name).filter { name in
+        name != "input" && !name.hasSuffix("64") && !name.hasSuffix(".gradient")
+    }
+
+    @Test("computes each activation and its gradient as the reference does", arguments: names)
+    func activation(name: String) throws {
+        let tensors = try Reference.tensors(Self.file)
+        let activation = try #require(TransformerConfiguration.Activation(name: name))
+        let input = try #require(tensors["input"])
+        let leaf = try input.cloned().setRequiresGradient()
+        let output = try activation(leaf)
+        try output.sum().backward()
+        #expect(try largestDifference(output, #require(tensors[name])) < 5e-6)
+        #expect(try largestDifference(#require(leaf.gradient), #require(tensors[name + ".gradient"])) < 5e-6)
+        // `gelu_fast` has a constant of ten digits.
+        let exact = try activation(input.to(.float64))
+        #expect(try largestDifference(exact, #require(tensors[name + "64"])) < (name == "gelu_fast" ? 1e-9 : 1e-12))
+    }
+
+    @Test func `knows every activation of the fixture, and none that has weights of its own`() {
+        #expect(Self.names.count == 22)
+        for name in ["prelu", "xielu", "geglu", ""] { #expect(TransformerConfiguration.Activation(name: name) == nil) }
     }
 }
 

@@ -5,15 +5,15 @@ import Testing
 @testable import HoneText
 
 @Suite struct TokenizerTests {
-    @Test("special tokens in a user's text are text where that is asked")
+    @Test("special tokens in a user's text are text unless it is trusted")
     func untrustedText() throws {
         let tokenizer = try Fixtures.tokenizer("llama3")
         let end = try #require(tokenizer.id("<|end|>"))
-        #expect(tokenizer.encode("a<|end|>b").contains(end))
-        let plain = tokenizer.encode("a<|end|>b", parseSpecialTokens: false)
+        #expect(tokenizer.encode("a<|end|>b", trusted: true).contains(end))
+        let plain = tokenizer.encode("a<|end|>b")
         #expect(!plain.contains(end))
         #expect(tokenizer.decode(plain) == "a<|end|>b")
-        #expect(tokenizer.encode(["a<|end|>b"], parseSpecialTokens: false) == [plain])
+        #expect(tokenizer.encode(["a<|end|>b"]) == [plain])
     }
 
     @Test("special tokens of the model are added and skipped as asked")
@@ -64,7 +64,7 @@ import Testing
                 "merges":[["e","\u0301"]]}}
                 """#)
         var scratch = EncodingScratch()
-        #expect(pipeline.ids(of: "\u{E9}e\u{301}", parsesSpecial: true, &scratch) == [0, 1])
+        #expect(pipeline.ids(of: "\u{E9}e\u{301}", isTrusted: true, &scratch) == [0, 1])
         #expect(pipeline.id("e\u{301}") == 1 && pipeline.id("\u{E9}") == 0)
     }
 

@@ -11,7 +11,7 @@ public enum BERT: ModelFamily {
 
     /// Reads a BERT config.
     public static func configuration(_ config: ConfigReader) throws -> TransformerConfiguration {
-        try config.refuseQuantisation()
+        try config.refuseOtherWeights()
         try config.require("position_embedding_type", toBe: ["absolute"])
         try config.require("is_decoder", toBe: [false])
         try config.require("add_cross_attention", toBe: [false])

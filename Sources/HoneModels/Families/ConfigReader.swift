@@ -15,14 +15,15 @@ public struct ConfigReader: Sendable {
         HoneError(code, sentence, file: file, item: field)
     }
 
-    /// A size: a whole number from 1 to a bound that keeps products from overflowing.
-    func size(_ field: String, default value: Int? = nil, upTo bound: Int = 1 << 24) throws -> Int {
+    /// A size: a whole number from 1, or another least one, to a bound that keeps products from overflowing.
+    func size(_ field: String, default value: Int? = nil, from least: Int = 1, upTo bound: Int = 1 << 24) throws -> Int
+    {
         guard let found = json[field], !found.isNull else {
             guard let value else { throw refused(field, "the field is missing") }
             return value
         }
-        guard let number = found.integer, (1...bound).contains(number) else {
-            throw refused(field, "must be a whole number from 1 to \(bound)")
+        guard let number = found.integer, (least...bound).contains(number) else {
+            throw refused(field, "must be a whole number from \(least) to \(bound)")
         }
         return number
     }
@@ -46,13 +47,10 @@ public struct ConfigReader: Sendable {
     /// An activation by its Hugging Face name.
     func activation(_ field: String, default name: String) throws -> TransformerConfiguration.Activation {
         let name = json[field]?.string ?? name
-        switch name {
-        case "gelu": return .gelu
-        case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": return .geluTanh
-        case "silu", "swish": return .silu
-        case "relu": return .relu
-        default: throw refused(field, "the activation `\(name)` is not supported", .unsupported)
+        guard let activation = TransformerConfiguration.Activation(name: name) else {
+            throw refused(field, "the activation `\(name)` is not supported", .unsupported)
         }
+        return activation
     }
 
     /// Refuses fields that change the computation in a way that this family does not do.
@@ -61,11 +59,16 @@ public struct ConfigReader: Sendable {
         throw refused(field, "the value \(found.text()) is not supported", .unsupported)
     }
 
-    /// Refuses models whose weights are quantised.
-    func refuseQuantisation() throws {
-        guard let found = json["quantization_config"], !found.isNull else { return }
-        throw refused(
-            "quantization_config", "quantised weights are not supported; use the original model", .unsupported)
+    /// Refuses models whose weights are quantised, and mixtures of experts, whatever the family.
+    func refuseOtherWeights() throws {
+        if let found = json["quantization_config"], !found.isNull {
+            throw refused(
+                "quantization_config", "quantised weights are not supported; use the original model", .unsupported)
+        }
+        for field in ["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"] {
+            guard let found = json[field], !found.isNull, (found.integer ?? 2) > 1 else { continue }
+            throw refused(field, "mixtures of experts are not supported", .unsupported)
+        }
     }
 
     /// Checks that heads divide what they share.

@@ -11,9 +11,7 @@ public enum GPT2: ModelFamily {
 
     /// Reads a GPT-2 config.
     public static func configuration(_ config: ConfigReader) throws -> TransformerConfiguration {
-        try config.refuseQuantisation()
-        try config.require("scale_attn_by_inverse_layer_idx", toBe: [false])
-        try config.require("scale_attn_weights", toBe: [true])
+        try config.refuseOtherWeights()
         try config.require("add_cross_attention", toBe: [false])
         let width = try config.size("n_embd")
         var made = TransformerConfiguration(
@@ -26,8 +24,10 @@ public enum GPT2: ModelFamily {
         }
         made.normEpsilon = try config.number("layer_norm_epsilon", default: 1e-5)
         made.activation = try config.activation("activation_function", default: "gelu_new")
+        made.attentionScale = try config.flag("scale_attn_weights", default: true) ? nil : 1
+        made.scalesByLayer = try config.flag("scale_attn_by_inverse_layer_idx", default: false)
         made.isCausal = true
-        made.fusesAttentionInput = true
+        made.attentionInput = .joined
         made.hasLanguageHead = true
         made.tiesHead = try config.flag("tie_word_embeddings", default: true)
         return made

@@ -1,6 +1,7 @@
 import HoneFormats
 
-/// Llama (Touvron et al. 2023) and models of its shape: grouped heads, rotary positions, gated feed-forward.
+/// Llama (Touvron et al. 2023) and models of its shape, such as SmolLM2: grouped heads, rotary positions, gated
+/// feed-forward.
 public enum Llama: ModelFamily {
     /// `llama`
     public static let modelTypes = ["llama"]
@@ -11,12 +12,7 @@ public enum Llama: ModelFamily {
 
     /// Reads a Llama config.
     public static func configuration(_ config: ConfigReader) throws -> TransformerConfiguration {
-        try config.refuseQuantisation()
-        // `rope_scaling` is the older name, and often there as null.
-        let rope = [config.json["rope_scaling"], config.json["rope_parameters"]].compactMap { $0 }.first { !$0.isNull }
-        if let kind = (rope?["rope_type"] ?? rope?["type"])?.string, kind != "default" {
-            throw config.refused("rope_scaling", "rotary scaling `\(kind)` is not supported", .unsupported)
-        }
+        try config.refuseOtherWeights()
         try config.require("pretraining_tp", toBe: [1])
         let heads = try config.size("num_attention_heads", upTo: 4096)
         let width = try config.size("hidden_size")
@@ -28,11 +24,11 @@ public enum Llama: ModelFamily {
             innerWidth: try config.size("intermediate_size"),
             maximumLength: try config.size("max_position_embeddings", default: 2048))
         try config.checkHeads(made)
-        guard made.headWidth % 2 == 0 else { throw config.refused("head_dim", "rotary positions need an even width") }
         made.norm = .rootMeanSquare
         made.normEpsilon = try config.number("rms_norm_eps", default: 1e-6)
-        let base = try ConfigReader(rope ?? .null, file: config.file).number("rope_theta", default: 10_000)
-        made.positions = .rotary(base: try config.number("rope_theta", default: base))
+        let (positions, reach) = try config.rotary(headWidth: made.headWidth, maximumLength: made.maximumLength)
+        made.positions = .rotary(positions)
+        made.maximumLength = reach
         made.activation = try config.activation("hidden_act", default: "silu")
         made.isGated = true
         made.isCausal = true
@@ -59,6 +55,12 @@ public enum Llama: ModelFamily {
                 for part in map.hasBias ? [".weight", ".bias"] : [".weight"] {
                     names.append(WeightName(name: own + map.name + part, source: other + module + part))
                 }
+            }
+            if configuration.normalisesHeads {
+                names.append(
+                    WeightName(name: own + "attention.query.norm.weight", source: other + "self_attn.q_norm.weight"))
+                names.append(
+                    WeightName(name: own + "attention.key.norm.weight", source: other + "self_attn.k_norm.weight"))
             }
             names.append(WeightName(name: own + "attention.norm.weight", source: other + "input_layernorm.weight"))
             names.append(WeightName(name: own + "mlp.norm.weight", source: other + "post_attention_layernorm.weight"))

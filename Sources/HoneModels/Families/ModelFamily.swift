@@ -33,7 +33,9 @@ public protocol ModelFamily: Sendable {
 /// The families that Hone reads.
 public enum ModelFamilies {
     /// Every family; a new one is added here.
-    public static let all: [any ModelFamily.Type] = [BERT.self, GPT2.self, Llama.self]
+    public static let all: [any ModelFamily.Type] = [
+        BERT.self, GPT2.self, GPTNeoX.self, Llama.self, Mistral.self, OPT.self, Qwen2.self, Qwen3.self,
+    ]
 
     /// The family of a `model_type`.
     ///
