@@ -34,6 +34,8 @@ public struct TrainRun {
         public var maximumLength = 256
         /// What the base model computes in; what is trained stays `float32`.
         public var dtype = DType.float32
+        /// Whether only libtorch's own operators are used, without fused kernels and packed rows.
+        public var exact = false
         /// The device.
         public var device = Device.cpu
         /// Whether prompts begin and completions end with the tokenizer's own tokens.
@@ -104,7 +106,8 @@ public struct TrainRun {
         }
         let task = try TrainRun.load(options)
         let folder = try options.model ?? DefaultModel.folder()
-        let model = try BaseModel(folder: folder, dtype: options.dtype, on: options.device)
+        let model = try BaseModel(
+            folder: folder, dtype: options.dtype, on: options.device, exact: options.exact)
         preparation = try Preparation(
             task: task, model: model,
             encoding: .init(maximumLength: options.maximumLength, marksCompletions: options.marksCompletions))
@@ -189,7 +192,7 @@ public struct TrainRun {
     private var identity: JSON {
         [
             "plan": plan.json, "method": .string(adapter.method.name), "settings": adapter.method.settings.json,
-            "model": .string(preparation.model.fingerprint), "dtype": .string("\(options.dtype)"),
+            "model": .string(preparation.model.fingerprint), "dtype": .string("\(options.dtype)"), "exact": .bool(options.exact),
             "data": .string(preparation.task.dataHash), "maximum_length": .integer(preparation.encoding.maximumLength),
             "marks_completions": .bool(preparation.encoding.marksCompletions), "threads": .integer(Engine.threads),
             "instruction_set": .string(Engine.instructionSet),

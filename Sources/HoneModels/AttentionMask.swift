@@ -8,6 +8,8 @@ enum AttentionMask {
     case causal
     /// True where a query may look at a key, broadcast to `[rows, heads, queries, keys]`.
     case allowed(Tensor)
+    /// A token sees its own row of a packed batch: all of it, or itself and what is before it.
+    case rows(offsets: Tensor, isCausal: Bool)
 
     /// The mask of a forward pass.
     ///

@@ -44,8 +44,11 @@ public struct BaseModel {
     /// - Parameters:
     ///   - folder: holds `config.json`, safetensors and `tokenizer.json`.
     ///   - dtype: what the base computes in.
+    ///   - exact: whether only libtorch's own operators are used; see `TransformerConfiguration.computesExactly`.
     /// - Throws: `HoneError` that names the file and the field or tensor that is missing, unused or misshapen.
-    public init(folder: String, dtype: DType = .float32, on device: Device = .cpu) throws {
+    public init(
+        folder: String, dtype: DType = .float32, on device: Device = .cpu, exact: Bool = false
+    ) throws {
         let configFile = folder + "/config.json"
         guard FileManager.default.fileExists(atPath: configFile) else {
             throw HoneError(
@@ -57,7 +60,8 @@ public struct BaseModel {
         }
         do {
             family = try ModelFamilies.family(modelType)
-            let configuration = try family.configuration(ConfigReader(json, file: configFile))
+            var configuration = try family.configuration(ConfigReader(json, file: configFile))
+            configuration.computesExactly = exact
             let weights = try WeightLoader.load(
                 folder: folder, family: family, configuration: configuration, dtype: dtype, device: device)
             transformer = try Transformer(configuration, weights: weights)

@@ -92,7 +92,10 @@ public struct Transformer {
             valid = try Tensor.concatenated([seen, given], dimension: 1)
         }
         let positions = try positions(past: past, queries: queries, valid: valid, batch: batch, cache: cache)
-        var state = try embed(batch, prompts: prompts, positions: positions)
+        let packing = try Packing(
+            batch, configuration: configuration, attachments: attachments, cache: cache, dtype: dtype, on: device)
+        let places = try packing?.packed(positions) ?? positions
+        var state = try embed(packing?.batch ?? batch, prompts: prompts, positions: places)
         let allValid =
             try cache?.valid(followedBy: valid, new: queries, rows: batch.rowCount, on: device)
             ?? (cache == nil ? valid : nil)
@@ -101,11 +104,12 @@ public struct Transformer {
                 isCausal: configuration.isCausal, queries: queries, past: past, valid: allValid, window: window,
                 paddedRight: batch.side == .right, device: device)
         }
-        let whole = try mask(window: nil)
+        let whole =
+            try packing.map { .rows(offsets: $0.offsets, isCausal: configuration.isCausal) } ?? mask(window: nil)
         let near = try configuration.window.map { try mask(window: $0.size) }
         var rotary: Rotary?
         if case .rotary(let settings) = configuration.positions {
-            rotary = try Rotary(positions: positions, settings, dtype: state.dtype)
+            rotary = try Rotary(positions: places, settings, dtype: state.dtype)
         }
         for layer in layers {
             let isNear = configuration.window?.layers.contains(layer.index) ?? false
@@ -114,6 +118,7 @@ public struct Transformer {
         try cache?.advance(by: queries, rowCounts: rowCounts, valid: valid)
         if let lastNorm { state = try lastNorm(state) }
         state = try attachments.passing("states", state)
+        if let packing { return try packing.unpacked(state) }
         return promptLength > 0 ? try state.narrowed(1, from: promptLength, length: batch.length) : state
     }
 
@@ -122,10 +127,26 @@ public struct Transformer {
         guard configuration.hasLanguageHead else {
             throw HoneError(.mismatch, "this model has no language-model head")
         }
-        let bare =
-            configuration.tokenWidth == configuration.width
+        return try LinearMap.product(headInput(states), headWeight, exact: configuration.computesExactly)
+    }
+
+    /// The summed cross-entropy of target tokens `[targets]` after states `[targets, width]`, formed without keeping the
+    /// logits where that is possible.
+    public func targetLoss(_ states: Tensor, targets: Tensor) throws -> Tensor {
+        guard configuration.hasLanguageHead, !configuration.computesExactly, states.suitsFusedKernels else {
+            return try logits(states).to(.float32).crossEntropySum(targets)
+        }
+        return try headInput(states).targetLoss(head: headWeight, targets: targets)
+    }
+
+    /// What the head multiplies.
+    private func headInput(_ states: Tensor) throws -> Tensor {
+        configuration.tokenWidth == configuration.width
             ? states : try states.linear(weight("head.projection.weight"))
-        return try bare.linear(weight(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight"))
+    }
+
+    private var headWeight: Tensor {
+        get throws { try weight(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight") }
     }
 
     /// `[length]`, or `[rows, length]` where padding before the tokens shifts them, or tokens take no place.

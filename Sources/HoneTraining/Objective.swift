@@ -25,7 +25,7 @@ struct Objective {
         case .generation:
             let targets = try TargetPositions(rows, length: batch.length, on: transformer.device)
             let picked = try states.reshaped([-1, states.size(-1)]).selecting(targets.positions)
-            return try transformer.logits(picked).to(.float32).crossEntropySum(targets.ids)
+            return try transformer.targetLoss(picked, targets: targets.ids)
         }
     }
 }

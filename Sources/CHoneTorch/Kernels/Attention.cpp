@@ -1,5 +1,6 @@
 // Attention over rows of unequal length that stand one after the other without padding, with rotary positions and
 // grouped heads inside, forward and backward. Everything is computed in f32 whatever the inputs are.
+#include "Attention.h"
 #include "Kernels.h"
 #include "Parallel.h"
 #include "SmallProduct.h"
@@ -11,64 +12,12 @@
 namespace hone {
 namespace {
 
-constexpr int64_t block_rows = 48;
-
-struct Shape {
-    int64_t tokens, heads, shared, width;
-    int64_t padded;  // the width in whole vectors
-    double scale;
-    bool causal;
-    const int64_t *offsets;
-    int64_t segments;
-    int64_t group() const { return heads / shared; }
-};
-
-int64_t whole(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
-
-// One head's vector of one token, turned by its position where there are angles.
-template <typename Element>
-HONE_INLINE void fetch(const Element *from, const Element *cosine, const Element *sine, int64_t width, float scale,
-                       float *to) {
-    if (cosine == nullptr) {
-        for (int64_t i = 0; i < width; ++i) to[i] = static_cast<float>(from[i]) * scale;
-        return;
-    }
-    const int64_t half = width / 2;
-    for (int64_t i = 0; i < half; ++i) {
-        const float a = from[i], b = from[i + half];
-        to[i] = (a * static_cast<float>(cosine[i]) - b * static_cast<float>(sine[i])) * scale;
-        to[i + half] =
-            (b * static_cast<float>(cosine[i + half]) + a * static_cast<float>(sine[i + half])) * scale;
-    }
-}
-
-// A gradient turned back.
-template <typename Element>
-HONE_INLINE void give_back(const float *from, const Element *cosine, const Element *sine, int64_t width, float scale,
-                           Element *to) {
-    if (cosine == nullptr) {
-        for (int64_t i = 0; i < width; ++i) to[i] = static_cast<Element>(from[i] * scale);
-        return;
-    }
-    const int64_t half = width / 2;
-    for (int64_t i = 0; i < half; ++i) {
-        const float a = from[i] * scale, b = from[i + half] * scale;
-        to[i] = static_cast<Element>(a * static_cast<float>(cosine[i]) + b * static_cast<float>(sine[i + half]));
-        to[i + half] = static_cast<Element>(b * static_cast<float>(cosine[i + half]) - a * static_cast<float>(sine[i]));
-    }
-}
-
-template <typename Element>
-struct Rows {
-    const Element *data;
-    int64_t stride;
-    const Element *at(int64_t token, int64_t head, int64_t width) const { return data + token * stride + head * width; }
-};
-
-template <typename Element>
-Rows<Element> rows_of(const at::Tensor &tensor) {
-    return {read<Element>(tensor), tensor.stride(0)};
-}
+using attention::block_rows;
+using attention::fetch;
+using attention::give_back;
+using attention::Rows;
+using attention::Shape;
+using attention::whole;
 
 template <typename Element>
 void forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Rows<Element> values,
@@ -86,7 +35,7 @@ void forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Rows
             const Element *s = sine ? sine + (start + j) * width : nullptr;
             fetch(keys.at(start + j, head, width), c, s, width, 1, query);
             for (int64_t i = 0; i < width; ++i) across[i * columns + j] = query[i];
-            fetch<Element>(values.at(start + j, head, width), nullptr, nullptr, width, 1, value + j * padded);
+            fetch<Element, float>(values.at(start + j, head, width), nullptr, nullptr, width, 1, value + j * padded);
         }
         for (int64_t own = head * shape.group(); own < (head + 1) * shape.group(); ++own) {
             for (int64_t first = 0; first < length; first += block_rows) {
@@ -108,13 +57,14 @@ void forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Rows
                     most += -infinity;
                     for (int64_t j = 0; j < tiled; j += lanes) {
                         load(part, row + j);
-                        most = select(part > most, part, most);
+                        raise(most, part);
                     }
                     const float top = largest(most);
                     Floats sums = {};
                     for (int64_t j = 0; j < tiled; j += lanes) {
                         load(part, row + j);
-                        part = exponential(part - top);
+                        part -= top;
+                        exponentiate(part);
                         sums += part;
                         store(part, row + j);
                     }
@@ -128,7 +78,7 @@ void forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Rows
                 small_product(scores, columns, 1, value, padded, sum, padded, rows, padded, seen, false);
                 for (int64_t r = 0; r < rows; ++r) {
                     Element *to = out + ((start + first + r) * shape.heads + own) * width;
-                    for (int64_t i = 0; i < width; ++i) to[i] = static_cast<Element>(sum[r * padded + i]);
+                    give_back<Element>(sum + r * padded, nullptr, nullptr, width, 1, to);
                 }
             }
         }
@@ -189,7 +139,8 @@ void backward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Row
                         Floats share, change;
                         load(share, row + j);
                         load(change, slope + j);
-                        share = exponential(share - log);
+                        share -= log;
+                        exponentiate(share);
                         store(share, row + j);
                         store(share * (change - less), slope + j);
                     }
@@ -214,6 +165,11 @@ void backward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Row
     });
 }
 
+template <typename Element>
+Rows<Element> rows_of(const at::Tensor &tensor) {
+    return {read<Element>(tensor), tensor.stride(0)};
+}
+
 Shape shape_of(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &offsets, int64_t width,
                bool causal, double scale) {
     Shape shape{};
@@ -231,6 +187,25 @@ Shape shape_of(const at::Tensor &queries, const at::Tensor &keys, const at::Tens
 
 at::Tensor in_rows(const at::Tensor &tensor) { return tensor.stride(1) == 1 ? tensor : tensor.contiguous(); }
 
+bool suits_dot_products(const Shape &shape) {
+    return attention::has_dot_products() && shape.width % (2 * lanes) == 0;
+}
+
+template <typename Element>
+auto forward_kernel(const Shape &shape) {
+    if constexpr (std::is_same_v<Element, c10::BFloat16>) {
+        if (suits_dot_products(shape)) return &attention::dot_forward;
+    }
+    return &hone::forward<Element>;
+}
+template <typename Element>
+auto backward_kernel(const Shape &shape) {
+    if constexpr (std::is_same_v<Element, c10::BFloat16>) {
+        if (suits_dot_products(shape)) return &attention::dot_backward;
+    }
+    return &hone::backward<Element>;
+}
+
 struct SegmentAttention : torch::autograd::Function<SegmentAttention> {
     static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &given_queries,
                               const at::Tensor &given_keys, const at::Tensor &given_values, const at::Tensor &offsets,
@@ -243,7 +218,8 @@ struct SegmentAttention : torch::autograd::Function<SegmentAttention> {
         at::Tensor logs = at::empty({shape.heads, shape.tokens}, queries.options().dtype(at::kFloat));
         for_element(queries, [&](auto element) {
             using Element = decltype(element);
-            hone::forward<Element>(
+            const auto kernel = forward_kernel<Element>(shape);
+            kernel(
                 shape, rows_of<Element>(queries), rows_of<Element>(keys), rows_of<Element>(values),
                 cosine ? read<Element>(*cosine) : nullptr, sine ? read<Element>(*sine) : nullptr,
                 out.mutable_data_ptr<Element>(), logs.mutable_data_ptr<float>());
@@ -271,7 +247,8 @@ struct SegmentAttention : torch::autograd::Function<SegmentAttention> {
         at::Tensor value_gradient = at::empty_like(key_gradient);
         for_element(queries, [&](auto element) {
             using Element = decltype(element);
-            hone::backward<Element>(
+            const auto kernel = backward_kernel<Element>(shape);
+            kernel(
                 shape, rows_of<Element>(queries), rows_of<Element>(keys), rows_of<Element>(values),
                 cosine.defined() ? read<Element>(cosine) : nullptr,
                 sine.defined() ? read<Element>(sine) : nullptr, read<Element>(out),

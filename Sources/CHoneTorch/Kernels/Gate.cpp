@@ -17,7 +17,9 @@ HONE_INLINE void activate(const Floats &x, Floats &value, Floats &slope) {
         argument = x * (first + first * third * x * x);
         change = first + 3 * first * third * x * x;
     }
-    const Floats share = 1.0f / (1.0f + exponential(-argument));
+    argument = -argument;
+    exponentiate(argument);
+    const Floats share = 1.0f / (1.0f + argument);
     value = x * share;
     slope = share + x * share * (1.0f - share) * change;
 }

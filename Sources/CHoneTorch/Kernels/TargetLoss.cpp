@@ -22,7 +22,7 @@ void rows_loss(Element *logits, const int64_t *targets, int64_t rows, int64_t cl
             int64_t i = 0;
             for (; i + lanes <= classes; i += lanes) {
                 load(x, line + i);
-                most = select(x > most, x, most);
+                raise(most, x);
             }
             float top = largest(most);
             for (; i < classes; ++i) top = std::max(top, static_cast<float>(line[i]));
@@ -33,7 +33,9 @@ void rows_loss(Element *logits, const int64_t *targets, int64_t rows, int64_t cl
                 sum = sum * 0.0f;
                 for (; i < stop; i += lanes) {
                     load(x, line + i);
-                    sum += exponential(x - top);
+                    x -= top;
+                    exponentiate(x);
+                    sum += x;
                 }
                 mass += total(sum);
             }
@@ -45,7 +47,9 @@ void rows_loss(Element *logits, const int64_t *targets, int64_t rows, int64_t cl
             const float hit = std::exp(static_cast<float>(line[targets[row]]) - all) - 1;
             for (i = 0; i + lanes <= classes; i += lanes) {
                 load(x, line + i);
-                store(exponential(x - all), line + i);
+                x -= all;
+                exponentiate(x);
+                store(x, line + i);
             }
             for (; i < classes; ++i) line[i] = static_cast<Element>(std::exp(static_cast<float>(line[i]) - all));
             line[targets[row]] = static_cast<Element>(hit);

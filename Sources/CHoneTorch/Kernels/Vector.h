@@ -6,9 +6,6 @@
 #include <cstdint>
 #include <cstring>
 
-// Vectors are passed between functions that are always inlined, so no calling convention is at stake.
-#pragma clang diagnostic ignored "-Wpsabi"
-
 #define HONE_INLINE inline __attribute__((always_inline))
 #if defined(__x86_64__)
 #define HONE_WIDE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
@@ -75,27 +72,29 @@ HONE_INLINE float largest(const Floats &value) {
     return part[0];
 }
 
-HONE_INLINE Floats select(const Integers &where, const Floats &yes, const Floats &no) {
+// `to` where a lane of `where` is set, `other` elsewhere. (Vectors travel by reference: by value, a function's calling
+// convention would depend on the instructions that it is compiled for.)
+HONE_INLINE void keep(Floats &to, const Integers &where, const Floats &other) {
     Integers a, b;
-    __builtin_memcpy(&a, &yes, sizeof a);
-    __builtin_memcpy(&b, &no, sizeof b);
-    Integers picked = (where & a) | (~where & b);
-    Floats value;
-    __builtin_memcpy(&value, &picked, sizeof value);
-    return value;
+    __builtin_memcpy(&a, &to, sizeof a);
+    __builtin_memcpy(&b, &other, sizeof b);
+    const Integers picked = (where & a) | (~where & b);
+    __builtin_memcpy(&to, &picked, sizeof to);
 }
+// The larger of the two, lane by lane.
+HONE_INLINE void raise(Floats &to, const Floats &other) { keep(to, to > other, other); }
 
-// exp, within two units in the last place; zero below -87.3, and the largest finite power of two's range above 88.
-HONE_INLINE Floats exponential(Floats x) {
-    Floats low = {}, high = {};
+// exp in place, within two units in the last place; zero below -87.3, and at 88 for what is above.
+HONE_INLINE void exponentiate(Floats &x) {
+    Floats low = {}, high = {}, zero = {};
     low += -87.3f;
     high += 88.0f;
-    const Integers tiny = x < low;
-    x = select(tiny, low, x);
-    x = select(x > high, high, x);
+    const Integers counts = x >= low;
+    keep(x, counts, low);
+    keep(x, x < high, high);
     // 1.5 · 2^23 rounds to the nearest whole number.
     const float rounder = 12582912.0f;
-    Floats whole = (x * 1.44269504088896341f + rounder) - rounder;
+    const Floats whole = (x * 1.44269504088896341f + rounder) - rounder;
     Floats rest = x - whole * 0.693359375f;
     rest = rest + whole * 2.12194440e-4f;
     Floats sum = rest * 1.9875691500e-4f + 1.3981999507e-3f;
@@ -104,11 +103,11 @@ HONE_INLINE Floats exponential(Floats x) {
     sum = sum * rest + 1.6666665459e-1f;
     sum = sum * rest + 5.0000001201e-1f;
     sum = sum * (rest * rest) + rest + 1.0f;
-    Integers power = (__builtin_convertvector(whole, Integers) + 127) << 23;
+    const Integers power = (__builtin_convertvector(whole, Integers) + 127) << 23;
     Floats scale;
     __builtin_memcpy(&scale, &power, sizeof scale);
-    Floats zero = {};
-    return select(tiny, zero, sum * scale);
+    x = sum * scale;
+    keep(x, counts, zero);
 }
 
 }  // namespace hone
