@@ -192,7 +192,8 @@ public struct TrainRun {
     private var identity: JSON {
         [
             "plan": plan.json, "method": .string(adapter.method.name), "settings": adapter.method.settings.json,
-            "model": .string(preparation.model.fingerprint), "dtype": .string("\(options.dtype)"), "exact": .bool(options.exact),
+            "model": .string(preparation.model.fingerprint), "dtype": .string("\(options.dtype)"),
+            "exact": .bool(options.exact),
             "data": .string(preparation.task.dataHash), "maximum_length": .integer(preparation.encoding.maximumLength),
             "marks_completions": .bool(preparation.encoding.marksCompletions), "threads": .integer(Engine.threads),
             "instruction_set": .string(Engine.instructionSet),

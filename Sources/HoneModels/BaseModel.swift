@@ -60,7 +60,8 @@ public struct BaseModel {
         }
         do {
             family = try ModelFamilies.family(modelType)
-            var configuration = try family.configuration(ConfigReader(json, file: configFile))
+            let names = try Set(WeightFolder.open(folder).names)
+            var configuration = try family.configuration(ConfigReader(json, file: configFile, weightNames: names))
             configuration.computesExactly = exact
             let weights = try WeightLoader.load(
                 folder: folder, family: family, configuration: configuration, dtype: dtype, device: device)

@@ -18,7 +18,8 @@ struct Packing {
         _ given: TokenBatch, configuration: TransformerConfiguration, attachments: Attachments, cache: KeyValueCache?,
         dtype: DType, on device: Device
     ) throws {
-        guard device == .cpu, dtype == .float32 || dtype == .bfloat16, given.side == .right, cache == nil, Packing.fits(configuration), attachments.prompts.isEmpty,
+        guard device == .cpu, dtype == .float32 || dtype == .bfloat16, given.side == .right, cache == nil,
+            Packing.fits(configuration), attachments.prompts.isEmpty,
             attachments.states.isEmpty,
             attachments.linear.values.allSatisfy({ $0.allSatisfy { $0.actsOnTokens } })
         else { return nil }
@@ -31,7 +32,8 @@ struct Packing {
             places = nil
         } else {
             let length = length
-            places = try Tensor(given.lengths.enumerated().flatMap { row, count in (0..<count).map { row * length + $0 } })
+            places = try Tensor(
+                given.lengths.enumerated().flatMap { row, count in (0..<count).map { row * length + $0 } })
         }
         let count = given.tokenCount
         let places = places
@@ -45,11 +47,12 @@ struct Packing {
 
     /// Whether a model of this configuration can be computed in this way.
     private static func fits(_ configuration: TransformerConfiguration) -> Bool {
-        guard !configuration.computesExactly, configuration.window == nil, configuration.headWidth <= 256,
+        guard !configuration.computesExactly, configuration.window == nil, configuration.relativeBias == nil,
+            configuration.headWidth <= 256,
             configuration.attentionInput != .joinedByHead
         else { return false }
         switch configuration.positions {
-        case .learned, .rotary: return true
+        case .learned, .rotary, .none: return true
         }
     }
 

@@ -44,6 +44,7 @@ struct TransformerLayer {
     let headNorms: (query: NormMap, key: NormMap)?
     let attentionOutput: LinearMap
     let attentionNorm: NormMap
+    let crossAttention: CrossAttention?
     let gate: LinearMap?
     let up: LinearMap
     let down: LinearMap
@@ -53,7 +54,7 @@ struct TransformerLayer {
         self.index = index
         configuration = resolver.configuration
         attachments = resolver.attachments
-        let prefix = "layers.\(index)."
+        let prefix = configuration.prefix + "layers.\(index)."
         let inputs = configuration.attentionInput == .separate ? ["query", "key", "value"] : ["input"]
         attentionInputs = try inputs.map { try resolver.linear(prefix + "attention." + $0) }
         headNorms =
@@ -63,6 +64,9 @@ struct TransformerLayer {
             ) : nil
         attentionOutput = try resolver.linear(prefix + "attention.output")
         attentionNorm = try resolver.norm(prefix + "attention.norm")
+        crossAttention =
+            configuration.hasCrossAttention
+            ? try CrossAttention(prefix + "crossAttention", layer: index, resolver) : nil
         gate = configuration.isGated ? try resolver.linear(prefix + "mlp.gate") : nil
         up = try resolver.linear(prefix + "mlp.up")
         down = try resolver.linear(prefix + "mlp.down")
@@ -70,8 +74,10 @@ struct TransformerLayer {
     }
 
     /// The layer's output for states `[rows, length, width]`.
-    func callAsFunction(_ state: Tensor, mask: AttentionMask, rotary: Rotary?, cache: KeyValueCache?) throws -> Tensor {
-        let path = "layers.\(index)"
+    func callAsFunction(
+        _ state: Tensor, mask: AttentionMask, rotary: Rotary?, memory: EncoderMemory?, cache: KeyValueCache?
+    ) throws -> Tensor {
+        let path = configuration.prefix + "layers.\(index)"
         func attended(_ input: Tensor) throws -> Tensor {
             try attachments.passing(
                 path + ".attention", attention(input, mask: mask, rotary: rotary, cache: cache))
@@ -84,10 +90,20 @@ struct TransformerLayer {
         case .before where configuration.isParallel:
             result = try state + attended(attentionNorm(state)) + fed(feedForwardNorm(state))
         case .before:
-            let (normed, middle) = try feedForwardNorm(state, adding: attended(attentionNorm(state)))
-            result = try middle + fed(normed)
+            let change = try attended(attentionNorm(state))
+            if let cross = crossAttention, let memory {
+                let (asking, own) = try cross.norm(state, adding: change)
+                let (normed, middle) = try feedForwardNorm(own, adding: cross(asking, memory: memory, cache: cache))
+                result = try middle + fed(normed)
+            } else {
+                let (normed, middle) = try feedForwardNorm(state, adding: change)
+                result = try middle + fed(normed)
+            }
         case .after:
-            let middle = try attentionNorm(state, adding: attended(state)).normed
+            var middle = try attentionNorm(state, adding: attended(state)).normed
+            if let cross = crossAttention, let memory {
+                middle = try cross.norm(middle, adding: cross(middle, memory: memory, cache: cache)).normed
+            }
             result = try feedForwardNorm(middle, adding: fed(middle)).normed
         }
         return try attachments.passing(path, result)
@@ -99,7 +115,8 @@ struct TransformerLayer {
         let rows = input.size(0)
         let length = input.size(1)
         func output(_ byHead: Tensor) throws -> Tensor {
-            let passed = try attachments.passing("layers.\(index).attention.heads", byHead)
+            let passed = try attachments.passing(
+                configuration.prefix + "layers.\(index).attention.heads", byHead)
             return try attentionOutput(
                 passed.reshaped([rows, length, configuration.headCount * configuration.headWidth]))
         }
@@ -126,13 +143,7 @@ struct TransformerLayer {
             keys = try keys.repeatedInterleaved(group, dimension: 1)
             values = try values.repeatedInterleaved(group, dimension: 1)
         }
-        var mixed =
-            switch mask {
-            case .none: try queries.attention(keys: keys, values: values, scale: scale)
-            case .causal: try queries.attention(keys: keys, values: values, isCausal: true, scale: scale)
-            case .allowed(let allowed): try queries.attention(keys: keys, values: values, mask: allowed, scale: scale)
-            case .rows: preconditionFailure("packed rows were dealt with above")
-            }
+        var mixed = try mask.attention(queries, keys: keys, values: values, scale: scale)
         if sharesKeys { mixed = try mixed.reshaped([rows, configuration.headCount, 1, configuration.headWidth]) }
         return try output(mixed.transpose(1, 2))
     }

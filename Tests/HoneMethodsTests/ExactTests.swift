@@ -22,7 +22,9 @@ import Testing
         }
         #expect(fast.shape == exact.shape)
         for (row, length) in batch.lengths.enumerated() {
-            let difference = try (fast.at(row).narrowed(0, from: 0, length: length)
+            let difference =
+                try
+                (fast.at(row).narrowed(0, from: 0, length: length)
                 - exact.at(row).narrowed(0, from: 0, length: length)).abs().elements(Double.self).max() ?? 1
             #expect(difference < 1e-5, "row \(row)")
         }

@@ -77,9 +77,12 @@ import Testing
                 { leaves in
                     var rows: [Tensor] = []
                     for (start, end) in zip(offsets, offsets.dropFirst()) where end > start {
-                        func part(_ all: Tensor) throws -> Tensor { try all.narrowed(0, from: start, length: end - start) }
+                        func part(_ all: Tensor) throws -> Tensor {
+                            try all.narrowed(0, from: start, length: end - start)
+                        }
                         func heads(_ all: Tensor, turned isTurned: Bool) throws -> Tensor {
-                            let split = try part(all).reshaped([end - start, all.size(1) / width, width]).transpose(0, 1)
+                            let split = try part(all).reshaped([end - start, all.size(1) / width, width]).transpose(
+                                0, 1)
                             guard isTurned, turns else { return split }
                             return try turned(split, part(cosine).to(.float64), part(sine).to(.float64))
                         }
