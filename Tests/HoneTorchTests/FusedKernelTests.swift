@@ -80,16 +80,16 @@ import Testing
                         func part(_ all: Tensor) throws -> Tensor {
                             try all.narrowed(0, from: start, length: end - start)
                         }
-                        func heads(_ all: Tensor, turned isTurned: Bool) throws -> Tensor {
+                        func byHead(_ all: Tensor, turned isTurned: Bool) throws -> Tensor {
                             let split = try part(all).reshaped([end - start, all.size(1) / width, width]).transpose(
                                 0, 1)
                             guard isTurned, turns else { return split }
                             return try turned(split, part(cosine).to(.float64), part(sine).to(.float64))
                         }
                         let group = heads == shared ? 1 : heads / shared
-                        let keys = try heads(leaves[1], turned: true).repeatedInterleaved(group, dimension: 0)
-                        let values = try heads(leaves[2], turned: false).repeatedInterleaved(group, dimension: 0)
-                        let mixed = try heads(leaves[0], turned: true).unsqueezed(0).attention(
+                        let keys = try byHead(leaves[1], turned: true).repeatedInterleaved(group, dimension: 0)
+                        let values = try byHead(leaves[2], turned: false).repeatedInterleaved(group, dimension: 0)
+                        let mixed = try byHead(leaves[0], turned: true).unsqueezed(0).attention(
                             keys: keys.unsqueezed(0), values: values.unsqueezed(0), isCausal: isCausal, scale: scale)
                         rows.append(try mixed.at(0).transpose(0, 1).reshaped([end - start, heads * width]))
                     }
