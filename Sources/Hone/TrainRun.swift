@@ -215,6 +215,9 @@ public struct TrainRun {
         let started = Date()
         let clock = monotonicSeconds()
         for warning in preparation.warnings { try report(.warning(warning)) }
+        if plan.patience > 0, preparation.task.split.validation.isEmpty {
+            try report(.warning("--patience has no effect: there are no validation rows; give --validation"))
+        }
         let trained: Trained
         switch type(of: adapter.method).card.training {
         case .gradient: trained = try train(folder, shouldStop: shouldStop, report: report)

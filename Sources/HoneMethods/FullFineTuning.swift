@@ -11,7 +11,7 @@ public struct FullFineTuning: Method {
         advice: "The reference that the others are judged by; often the best with many rows. Costs the most memory and "
             + "disk, and forgets the most.",
         paper: "Devlin et al. 2018, arXiv 1810.04805, section 3.2", training: .gradient, costRank: 5,
-        learningRates: [1e-4, 3e-5, 3e-4],
+        learningRates: [3e-4, 1e-4, 3e-5],
         settings: [
             Setting("embeddings", .flag(true), "Train the embeddings too."),
             Setting("layers", .integer(0, 0...1024), "Train only so many of the last layers; 0 for all."),
