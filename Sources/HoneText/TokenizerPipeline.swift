@@ -17,20 +17,24 @@ final class TokenizerPipeline: Sendable {
     let model: TokenModel
     let postProcessor: PostProcessor
     let decoder: Decoder?
+    /// The id that fills up batches as the file says, where it does.
+    let paddingId: Int?
     /// Whether the model works on bytes, so that the last step of `ByteLevel` is left out.
     private let isByteLevel: Bool
 
     /// Reads a `tokenizer.json`; every error names the file.
-    convenience init(path: String) throws(HoneError) {
+    ///
+    /// - Parameter declared: tokens that the files beside it describe.
+    convenience init(path: String, declared: [TokenizerFolder.Token] = []) throws(HoneError) {
         do throws(HoneError) {
-            try self.init(try TokenizerFile(path: path))
+            try self.init(try TokenizerFile(path: path), declared: declared)
         } catch {
             throw error.inFile(path)
         }
     }
 
     /// Reads the stages of a tokenizer file.
-    init(_ file: TokenizerFile) throws(HoneError) {
+    init(_ file: TokenizerFile, declared: [TokenizerFolder.Token] = []) throws(HoneError) {
         func component(_ name: String) throws(HoneError) -> Component? {
             guard let value = try file.part(name) else { return nil }
             return Component(value, file: file.path, place: name)
@@ -40,12 +44,16 @@ final class TokenizerPipeline: Sendable {
         let mayWorkOnBytes = try BytePairModel.mayWorkOnBytes(file)
         isByteLevel = mayWorkOnBytes && preTokenizer?.endsInByteLevel == true
         let model = try TokenModel(file, isByteLevel: isByteLevel, isSplit: preTokenizer != nil)
-        added = try AddedTokens(file, vocabulary: model.vocabulary, normalizer: normalizer)
+        added = try AddedTokens(file, declared: declared, vocabulary: model.vocabulary, normalizer: normalizer)
         self.model = model.protecting(added.specialIds)
         postProcessor =
             if let value = try component("post_processor") { try PostProcessor(value) } else { PostProcessor() }
+        paddingId = try file.part("padding")?["pad_id"]?.integer.flatMap { $0 >= 0 ? $0 : nil }
         decoder = if let value = try component("decoder") { try Decoder(value) } else { nil }
     }
+
+    /// Whether the model is byte-pair encoding.
+    var isBytePair: Bool { if case .bytePair = model { true } else { false } }
 
     /// The id of a token.
     func id(_ token: String) -> Int? {
@@ -68,20 +76,26 @@ final class TokenizerPipeline: Sendable {
     func tokens(
         of text: String, isTrusted: Bool, hasOffsets: Bool, _ scratch: inout EncodingScratch
     ) -> TokenizedText {
+        tokens(of: text, trust: isTrusted ? .everywhere : .nowhere, hasOffsets: hasOffsets, &scratch)
+    }
+
+    /// The tokens of a text of which some parts may become special tokens, with where each stands.
+    func tokens(of text: String, trust: TextTrust, hasOffsets: Bool, _ scratch: inout EncodingScratch) -> TokenizedText
+    {
         let bytes = Array(text.utf8)
         var collector = TokenCollector(
             original: bytes, hasOffsets: hasOffsets, trims: hasOffsets && !postProcessor.trimmings.isEmpty)
-        scratch.sink = TokenSink(isTracked: hasOffsets, protects: !isTrusted)
+        scratch.sink = TokenSink(isTracked: hasOffsets, protects: trust != .everywhere)
         scratch.sink.ids.reserveCapacity(bytes.count / 3 + 8)
-        let whole = AlignedText(bytes, tracks: hasOffsets)
-        for segment in added.segments(of: bytes, inNormalized: false, isTrusted: isTrusted) {
+        let whole = AlignedText(bytes, tracks: hasOffsets || trust.needsOrigins)
+        for segment in added.segments(of: bytes, inNormalized: false, trust: trust, origins: whole.origins) {
             if let id = segment.id {
                 append(id, whole, segment.range, &scratch, &collector)
             } else if segment.range.start == 0, segment.range.end == bytes.count {
-                appendNormalized(whole, isAtStart: true, isTrusted, &scratch, &collector)
+                appendNormalized(whole, isAtStart: true, trust, &scratch, &collector)
             } else {
                 let isAtStart = segment.range.start == 0
-                appendNormalized(whole[segment.range], isAtStart: isAtStart, isTrusted, &scratch, &collector)
+                appendNormalized(whole[segment.range], isAtStart: isAtStart, trust, &scratch, &collector)
             }
         }
         return collector.finish(scratch.sink.ids)
@@ -99,7 +113,7 @@ final class TokenizerPipeline: Sendable {
 
     /// Appends the tokens of a text without plain added tokens: normalises it and looks for the normalised ones.
     private func appendNormalized(
-        _ text: consuming AlignedText, isAtStart: Bool, _ isTrusted: Bool, _ scratch: inout EncodingScratch,
+        _ text: consuming AlignedText, isAtStart: Bool, _ trust: TextTrust, _ scratch: inout EncodingScratch,
         _ collector: inout TokenCollector
     ) {
         var text = text
@@ -109,7 +123,7 @@ final class TokenizerPipeline: Sendable {
             appendPieces(text, isAtStart: isAtStart, &scratch, &collector)
             return
         }
-        for segment in added.segments(of: text.bytes, inNormalized: true, isTrusted: isTrusted) {
+        for segment in added.segments(of: text.bytes, inNormalized: true, trust: trust, origins: text.origins) {
             if let id = segment.id {
                 append(id, text, segment.range, &scratch, &collector)
             } else {
