@@ -10,6 +10,10 @@ final class DecodingSession {
     private let cache: KeyValueCache
     private let padId: Int
     private let prompts: [[Int]]
+    /// What each row's text is written behind: its prompt.
+    let beginnings: [[Int]]
+    /// How many tokens the model has room for in each row's text.
+    let rooms: [Int]
 
     /// A session over prompts; nothing is computed yet.
     ///
@@ -22,13 +26,13 @@ final class DecodingSession {
         guard configuration.isCausal, configuration.hasLanguageHead else {
             throw HoneError(.mismatch, "this model reads and does not write: it has no language-model head")
         }
-        for prompt in prompts {
-            guard DecodingSession.room(after: prompt, in: transformer) >= 0 else {
-                throw HoneError(
-                    .badData,
-                    "a prompt of \(prompt.count) tokens is longer than the model's \(configuration.maximumLength) positions"
-                )
-            }
+        rooms = prompts.map { configuration.maximumLength - transformer.attachments.promptLength - $0.count }
+        beginnings = prompts
+        if let place = rooms.firstIndex(where: { $0 < 0 }) {
+            throw HoneError(
+                .badData,
+                "a prompt of \(prompts[place].count) tokens is longer than the model's "
+                    + "\(configuration.maximumLength) positions")
         }
         self.transformer = transformer
         self.prompts = prompts
@@ -37,11 +41,6 @@ final class DecodingSession {
         cache = KeyValueCache(
             for: configuration,
             expectedLength: transformer.attachments.promptLength + longest + min(newTokens, 512))
-    }
-
-    /// How many tokens can follow a prompt in a model.
-    static func room(after prompt: [Int], in transformer: Transformer) -> Int {
-        transformer.configuration.maximumLength - transformer.attachments.promptLength - prompt.count
     }
 
     /// Reads the prompts: scores of what comes next, `[rows, vocabularySize]`, `float32` or `float64`.

@@ -1,0 +1,89 @@
+import HoneFormats
+import HoneModels
+import HoneTasks
+
+/// A conversation with a model, turn by turn.
+///
+/// The turns are written as plain lines, `user: …` and `assistant: …`, and an answer ends where the model begins the user's next
+/// line. Where the history grows too long for the model, the oldest turns are left out.
+public struct Chat {
+    /// The turns so far, the system's first where there is one.
+    public private(set) var messages: [Message]
+    /// How many of the oldest turns the last answer was made without.
+    public private(set) var omitted = 0
+    private let model: NamedModel
+    private let generator: Generator
+    private let options: GenerationOptions
+
+    /// A conversation that has not begun.
+    ///
+    /// - Parameter system: what the model is told before the first turn.
+    /// - Throws: `HoneError` for options out of bounds, or a model that does not write.
+    public init(_ model: NamedModel, system: String? = nil, options: GenerationOptions) throws {
+        try options.check()
+        var options = options
+        options.stopStrings += ["\nuser:", "\nsystem:"]
+        self.model = model
+        self.options = options
+        generator = try model.generator()
+        messages = system.map { [Message(role: .system, content: $0)] } ?? []
+    }
+
+    /// Forgets all turns but the system's.
+    public mutating func reset() { messages = messages.filter { $0.role == .system } }
+
+    /// The model's answer to a message; both become part of the history.
+    ///
+    /// - Parameters:
+    ///   - onPiece: is given the answer in pieces.
+    ///   - shouldStop: ends the answer early; what there is of it is kept.
+    /// - Throws: `HoneError` with code `.badData` for a message that is too long for the model.
+    public mutating func answer(
+        _ text: String, onPiece: (String) throws -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }
+    ) throws -> GeneratedText {
+        let asked = messages + [Message(role: .user, content: text)]
+        let (prompt, omitted) = try prompt(asked)
+        self.omitted = omitted
+        // Answers begin behind the space that follows `assistant:`.
+        var hasBegun = false
+        let made = try withoutActuallyEscaping(onPiece) { onPiece in
+            try generator.generate(
+                [GenerationRequest(prompt: prompt)], options: options,
+                onPiece: { piece in
+                    let text = hasBegun ? Substring(piece.text) : piece.text.drop { $0.isWhitespace }
+                    guard !text.isEmpty else { return }
+                    hasBegun = true
+                    try onPiece(String(text))
+                }, shouldStop: shouldStop)
+        }
+        var answer = made[0][0]
+        answer.text = String(answer.text.drop { $0.isWhitespace })
+        messages = asked + [Message(role: .assistant, content: answer.text)]
+        return answer
+    }
+
+    /// The tokens of a conversation, without the oldest turns where it is too long, and how many those are.
+    private func prompt(_ messages: [Message]) throws -> ([Int], omitted: Int) {
+        let limit = model.base.maximumLength - model.transformer.attachments.promptLength
+        let room = limit - min(options.maximumNewTokens, limit / 2)
+        let system = messages.filter { $0.role == .system }
+        let turns = messages.filter { $0.role != .system }
+        var omitted = 0
+        while true {
+            let ids = model.prompt(Chat.lines(system + turns.dropFirst(omitted)))
+            if ids.count <= room { return (ids, omitted) }
+            // A question goes with its answer.
+            guard omitted + 2 < turns.count else {
+                throw HoneError(
+                    .badData,
+                    "the message makes a prompt of \(ids.count) tokens, the model has room for \(room); write a shorter one"
+                )
+            }
+            omitted += 2
+        }
+    }
+
+    private static func lines(_ messages: [Message]) -> String {
+        messages.map { "\($0.role.rawValue): \($0.content)\n" }.joined() + "assistant:"
+    }
+}
