@@ -137,10 +137,10 @@ public struct Specialist {
 
     /// What the specialist goes on with after each prompt.
     ///
-    /// - Parameter options: with `stopIds` empty, the tokenizer's end token stops a row.
+    /// - Parameter options: with `stopIds` empty, the end tokens of the model's folder stop a row.
     public func generate(_ examples: [Example], options: GenerationOptions) throws -> [String] {
         var options = options
-        if options.stopIds.isEmpty, let end = base.tokenizer.eosId { options.stopIds = [end] }
+        if options.stopIds.isEmpty { options.stopIds = try GenerationDefaults(base).endIds }
         let room = base.configuration.maximumLength - transformer.attachments.promptLength - options.maximumNewTokens
         let prompts = examples.map { example in
             let ids = encoder.prompt(example)

@@ -43,7 +43,11 @@ struct AddedTokens: Sendable {
     /// Reads the part `added_tokens` of a tokenizer file.
     ///
     /// A token that the model has too keeps the model's id, as in the reference, whatever the file says.
-    init(_ file: TokenizerFile, vocabulary: Vocabulary, normalizer: Normalizer?) throws(HoneError) {
+    ///
+    /// - Parameter declared: tokens that the files beside it describe; those without an id are ignored.
+    init(
+        _ file: TokenizerFile, declared: [TokenizerFolder.Token] = [], vocabulary: Vocabulary, normalizer: Normalizer?
+    ) throws(HoneError) {
         var tokens: [AddedToken] = []
         var indexOfId: [Int: Int] = [:]
         var indexOfContent = TokenTable("added_tokens")
@@ -71,6 +75,21 @@ struct AddedTokens: Sendable {
             _ = try indexOfContent.insert(token.content, 0, token.content.count, id: Int32(tokens.count))
             tokens.append(token)
         }
+        for token in declared where !token.content.isEmpty {
+            let content = Array(token.content.utf8)
+            let known = Int(indexOfContent.id(content))
+            let id = known >= 0 ? tokens[known].id : Int(vocabulary.table.id(content))
+            guard id >= 0 else { continue }
+            var added = try Self.token(content, id, token, normalizer, before: known >= 0 ? tokens[known] : nil)
+            if known >= 0 {
+                added.isSpecial = added.isSpecial || (token.flags == nil && tokens[known].isSpecial)
+                tokens[known] = added
+                continue
+            }
+            indexOfId[id] = tokens.count
+            _ = try indexOfContent.insert(content, 0, content.count, id: Int32(tokens.count))
+            tokens.append(added)
+        }
         plain = ByteTrie(tokens.map { $0.isNormalized ? [] : $0.matched })
         normalized = ByteTrie(tokens.map { $0.isNormalized ? $0.matched : [] })
         self.tokens = tokens
@@ -91,9 +110,15 @@ struct AddedTokens: Sendable {
         if own < 0, vocabulary.token(id: declared) != nil {
             throw component.problem("has the id \(declared), which belongs to another token of the model")
         }
+        return try read(component, content, own >= 0 ? Int(own) : declared, normalizer)
+    }
+
+    private static func read(
+        _ component: Component, _ content: [UInt8], _ id: Int, _ normalizer: Normalizer?
+    ) throws(HoneError) -> AddedToken {
         let isSpecial = try component.bool("special", default: false)
         var token = AddedToken(
-            content: content, matched: content, id: own >= 0 ? Int(own) : declared,
+            content: content, matched: content, id: id,
             isSingleWord: try component.bool("single_word", default: false),
             stripsLeft: try component.bool("lstrip", default: false),
             stripsRight: try component.bool("rstrip", default: false),
@@ -105,6 +130,23 @@ struct AddedTokens: Sendable {
             token.matched = text.bytes
         }
         return token
+    }
+
+    /// A token that another file describes, or only names: then it is found as it was before.
+    private static func token(
+        _ content: [UInt8], _ id: Int, _ declared: TokenizerFolder.Token, _ normalizer: Normalizer?, before: AddedToken?
+    ) throws(HoneError) -> AddedToken {
+        guard let flags = declared.flags else {
+            if var before {
+                before.isSpecial = true
+                return before
+            }
+            return AddedToken(
+                content: content, matched: content, id: id, isSingleWord: false, stripsLeft: false, stripsRight: false,
+                isNormalized: false, isSpecial: true)
+        }
+        let component = Component(flags, file: "tokenizer_config.json", place: "added_tokens_decoder")
+        return try read(component, content, id, normalizer)
     }
 
     /// Whether any token is looked for in the normalised text.

@@ -21,10 +21,12 @@ struct TokenTable: Sendable {
     private var mask: Int
     /// The part of the file that the tokens come from, for messages.
     private let component: String
+    private let limit: Int
 
-    /// An empty table that has room for a number of tokens.
-    init(_ component: String, capacity: Int = 0) {
+    /// An empty table that has room for a number of tokens, and takes no more than `limit` of them.
+    init(_ component: String, capacity: Int = 0, limit: Int = Self.limit) {
         self.component = component
+        self.limit = limit
         var size = 16
         while size < capacity * 2, size < 1 << 23 { size *= 2 }
         slots = [UInt64](repeating: 0, count: size)
@@ -109,7 +111,7 @@ struct TokenTable: Sendable {
         if ids.count * 2 >= slots.count { try grow() }
         let hash = Self.hash(key, start, end)
         if entry(key, start, end, hash: hash) >= 0 { return false }
-        guard ids.count < Self.limit else { throw problem("there are more than \(Self.limit) tokens") }
+        guard ids.count < limit else { throw problem("there are more than \(limit) tokens") }
         bytes.append(contentsOf: key[start..<end])
         starts.append(bytes.count)
         ids.append(id)

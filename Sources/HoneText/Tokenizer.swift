@@ -30,12 +30,16 @@ public struct Tokenizer: Sendable {
     }
 
     /// Reads `tokenizer.json` from a model folder, and the roles of special tokens from `tokenizer_config.json`,
-    /// `special_tokens_map.json` and `config.json` beside it, where they exist; the first that knows a role decides.
+    /// `special_tokens_map.json` and `config.json` beside it, where they exist.
+    ///
+    /// As in transformers, tokens that these files name become special tokens; but one that the vocabulary does not have is
+    /// ignored, because the model has no embedding for it.
     ///
     /// - Throws: as `init(file:)`, for each of the files.
     public init(folder: String) throws {
-        pipeline = try TokenizerPipeline(path: folder + "/tokenizer.json")
-        settings = try TokenizerSettings(folder: folder, pipeline: pipeline)
+        let files = try TokenizerFolder(folder)
+        pipeline = try TokenizerPipeline(path: folder + "/tokenizer.json", declared: files.tokens)
+        settings = try TokenizerSettings(folder: folder, files: files, pipeline: pipeline)
     }
 
     /// How many tokens there are, added tokens included.
@@ -104,7 +108,11 @@ public struct Tokenizer: Sendable {
     ///
     /// - Parameter skipSpecialTokens: leave out special tokens.
     public func decode(_ ids: [Int], skipSpecialTokens: Bool = true) -> String {
-        pipeline.decode(ids, skipsSpecial: skipSpecialTokens)
+        let text = pipeline.decode(ids, skipsSpecial: skipSpecialTokens)
+        guard settings.cleansUpSpaces, !pipeline.isBytePair else { return text }
+        var bytes = Array(text.utf8)
+        BlankCleanUp.text.apply(to: &bytes, from: 0)
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// The token of an id, as the vocabulary writes it (`##ing`, `Ġthe`, `▁a`).

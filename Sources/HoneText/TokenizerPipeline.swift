@@ -17,20 +17,24 @@ final class TokenizerPipeline: Sendable {
     let model: TokenModel
     let postProcessor: PostProcessor
     let decoder: Decoder?
+    /// The id that fills up batches as the file says, where it does.
+    let paddingId: Int?
     /// Whether the model works on bytes, so that the last step of `ByteLevel` is left out.
     private let isByteLevel: Bool
 
     /// Reads a `tokenizer.json`; every error names the file.
-    convenience init(path: String) throws(HoneError) {
+    ///
+    /// - Parameter declared: tokens that the files beside it describe.
+    convenience init(path: String, declared: [TokenizerFolder.Token] = []) throws(HoneError) {
         do throws(HoneError) {
-            try self.init(try TokenizerFile(path: path))
+            try self.init(try TokenizerFile(path: path), declared: declared)
         } catch {
             throw error.inFile(path)
         }
     }
 
     /// Reads the stages of a tokenizer file.
-    init(_ file: TokenizerFile) throws(HoneError) {
+    init(_ file: TokenizerFile, declared: [TokenizerFolder.Token] = []) throws(HoneError) {
         func component(_ name: String) throws(HoneError) -> Component? {
             guard let value = try file.part(name) else { return nil }
             return Component(value, file: file.path, place: name)
@@ -40,12 +44,16 @@ final class TokenizerPipeline: Sendable {
         let mayWorkOnBytes = try BytePairModel.mayWorkOnBytes(file)
         isByteLevel = mayWorkOnBytes && preTokenizer?.endsInByteLevel == true
         let model = try TokenModel(file, isByteLevel: isByteLevel, isSplit: preTokenizer != nil)
-        added = try AddedTokens(file, vocabulary: model.vocabulary, normalizer: normalizer)
+        added = try AddedTokens(file, declared: declared, vocabulary: model.vocabulary, normalizer: normalizer)
         self.model = model.protecting(added.specialIds)
         postProcessor =
             if let value = try component("post_processor") { try PostProcessor(value) } else { PostProcessor() }
+        paddingId = try file.part("padding")?["pad_id"]?.integer.flatMap { $0 >= 0 ? $0 : nil }
         decoder = if let value = try component("decoder") { try Decoder(value) } else { nil }
     }
+
+    /// Whether the model is byte-pair encoding.
+    var isBytePair: Bool { if case .bytePair = model { true } else { false } }
 
     /// The id of a token.
     func id(_ token: String) -> Int? {

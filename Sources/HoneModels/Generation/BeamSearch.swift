@@ -44,7 +44,7 @@ struct BeamSearch {
     /// The best texts of each request, best first.
     func run(_ requests: [GenerationRequest], _ transformer: Transformer, padId: Int) throws -> [[GeneratedText]] {
         let session = try DecodingSession(
-            transformer, prompts: requests.map(\.prompt), padId: padId, newTokens: options.maximumNewTokens)
+            transformer, requests, padId: padId, newTokens: options.maximumNewTokens)
         var searches = requests.enumerated().map { place, request in
             let beginning = session.beginnings[place]
             let beam = Beam(

@@ -40,7 +40,7 @@ struct SamplingSearch {
     /// The texts of each request.
     func run(_ requests: [GenerationRequest], _ transformer: Transformer, padId: Int) throws -> [[GeneratedText]] {
         let session = try DecodingSession(
-            transformer, prompts: requests.map(\.prompt), padId: padId, newTokens: options.maximumNewTokens)
+            transformer, requests, padId: padId, newTokens: options.maximumNewTokens)
         var results = requests.map { _ in [GeneratedText?](repeating: nil, count: options.samples) }
         var rows = begin(requests, session)
         func finish(_ row: Row, _ ending: GeneratedText.Ending) throws {
