@@ -47,7 +47,8 @@ struct EmbedCommandTests {
         let model = try workshop.fixture("bert-tiny")
         for (arguments, code, word) in [
             (["embed", "nowhere", "a"], 2, "folder"), (["embed", model], 2, "nothing"),
-            (["embed", model, "a", "--out", "x.bin"], 2, "--out"), (["embed", model, "a", "--file", "b.txt"], 2, "--file"),
+            (["embed", model, "a", "--out", "x.bin"], 2, "--out"),
+            (["embed", model, "a", "--file", "b.txt"], 2, "--file"),
             (["embed", model, "a", "--prompt-name", "query"], 2, "--prompt-name"),
             (["embed", try workshop.fixture("gpt2-tiny"), "a"], 1, "modules.json"),
         ] as [([String], Int32, String)] {

@@ -12,7 +12,8 @@ struct GenerationCommandTests {
         let workshop = try Workshop()
         let model = try workshop.fixture("llama-tiny")
         let result = try workshop.hone(
-            "generate", model, "the cat", "a", "--max-tokens", "6", "--temperature", "1", "--samples", "3", "--seed", "4",
+            "generate", model, "the cat", "a", "--max-tokens", "6", "--temperature", "1", "--samples", "3", "--seed",
+            "4",
             "--log-probabilities", "--json")
         #expect(result.code == 0 && result.error.isEmpty, "\(result.error)")
         let all = try texts(result.output)
@@ -108,7 +109,8 @@ struct GenerationCommandTests {
         let table = try workshop.write("rows.csv", "question\nabc\n")
         for (arguments, code, word) in [
             (["generate", "nowhere", "a"], 2, "folder"), (["generate", model], 2, "nothing"),
-            (["generate", model, "--file", table], 1, "prompt"), (["generate", model, "--file", "none.txt"], 1, "none.txt"),
+            (["generate", model, "--file", table], 1, "prompt"),
+            (["generate", model, "--file", "none.txt"], 1, "none.txt"),
             (["generate", model, String(repeating: "ab", count: 100)], 1, "positions"),
             (["chat", "nowhere"], 2, "folder"), (["chat", model, "--top-p", "3"], 2, "--top-p"),
         ] as [([String], Int32, String)] {
