@@ -1,11 +1,13 @@
 import HoneFormats
 import HoneModels
 import HoneTasks
+import HoneText
 
 /// A conversation with a model, turn by turn.
 ///
-/// The turns are written as plain lines, `user: …` and `assistant: …`, and an answer ends where the model begins the user's next
-/// line. Where the history grows too long for the model, the oldest turns are left out.
+/// The turns are written by the chat template of the model's folder. Where there is none, they are plain lines, `user: …` and
+/// `assistant: …`, and an answer ends where the model begins the user's next line; so they are of a run, as it was trained. Where the
+/// history grows too long for the model, the oldest turns are left out.
 public struct Chat {
     /// The turns so far, the system's first where there is one.
     public private(set) var messages: [Message]
@@ -14,19 +16,43 @@ public struct Chat {
     private let model: NamedModel
     private let generator: Generator
     private let options: GenerationOptions
+    private let format: ChatFormat?
+
+    /// Whether turns are written by the model's own chat template.
+    public var usesTemplate: Bool { format != nil }
 
     /// A conversation that has not begun.
     ///
     /// - Parameter system: what the model is told before the first turn.
-    /// - Throws: `HoneError` for options out of bounds, or a model that does not write.
+    /// - Throws: `HoneError` for options out of bounds, a model that does not write, or a chat template that cannot be read.
     public init(_ model: NamedModel, system: String? = nil, options: GenerationOptions) throws {
         try options.check()
-        var options = options
-        options.stopStrings += ["\nuser:", "\nsystem:"]
         self.model = model
-        self.options = options
         generator = try model.generator()
+        format = model.run == nil ? try Chat.format(of: model.base) : nil
+        var options = options
+        if let format {
+            options.stopIds = generator.endIds
+            if let end = format.turnEnd() { options.stopIds.insert(end) }
+        } else {
+            options.stopStrings += ["\nuser:", "\nsystem:"]
+        }
+        self.options = options
         messages = system.map { [Message(role: .system, content: $0)] } ?? []
+    }
+
+    /// How a model's folder wants conversations written, where it says so.
+    private static func format(of model: BaseModel) throws -> ChatFormat? {
+        let tokenizer = model.tokenizer
+        guard let source = tokenizer.settings.chatTemplate else { return nil }
+        let roles = [
+            ("bos_token", tokenizer.bosId), ("eos_token", tokenizer.eosId), ("pad_token", tokenizer.padId),
+            ("unk_token", tokenizer.unkId),
+        ]
+        var special: [String: String] = [:]
+        for (name, id) in roles { special[name] = id.flatMap(tokenizer.token) }
+        let template = try ChatTemplate(source, file: model.folder, specialTokens: special)
+        return ChatFormat(template: template, tokenizer: tokenizer)
     }
 
     /// Forgets all turns but the system's.
@@ -44,8 +70,8 @@ public struct Chat {
         let asked = messages + [Message(role: .user, content: text)]
         let (prompt, omitted) = try prompt(asked)
         self.omitted = omitted
-        // Answers begin behind the space that follows `assistant:`.
-        var hasBegun = false
+        // On plain lines, answers begin behind the space that follows `assistant:`.
+        var hasBegun = usesTemplate
         let made = try withoutActuallyEscaping(onPiece) { onPiece in
             try generator.generate(
                 [GenerationRequest(prompt: prompt)], options: options,
@@ -57,7 +83,7 @@ public struct Chat {
                 }, shouldStop: shouldStop)
         }
         var answer = made[0][0]
-        answer.text = String(answer.text.drop { $0.isWhitespace })
+        if !usesTemplate { answer.text = String(answer.text.drop { $0.isWhitespace }) }
         messages = asked + [Message(role: .assistant, content: answer.text)]
         return answer
     }
@@ -70,7 +96,7 @@ public struct Chat {
         let turns = messages.filter { $0.role != .system }
         var omitted = 0
         while true {
-            let ids = model.prompt(Chat.lines(system + turns.dropFirst(omitted)))
+            let ids = try tokens(system + turns.dropFirst(omitted))
             if ids.count <= room { return (ids, omitted) }
             // A question goes with its answer.
             guard omitted + 2 < turns.count else {
@@ -83,7 +109,15 @@ public struct Chat {
         }
     }
 
-    private static func lines(_ messages: [Message]) -> String {
-        messages.map { "\($0.role.rawValue): \($0.content)\n" }.joined() + "assistant:"
+    private func tokens(_ messages: [Message]) throws -> [Int] {
+        if let format {
+            return try format.prompt(ChatConversation(messages.map { ($0.role.rawValue, $0.content) }))
+        }
+        if let run = model.run {
+            let example = Example(index: 0, file: "", line: 1, input: .messages(messages), target: .unknown)
+            return run.specialist.encoder.prompt(example)
+        }
+        return model.prompt(
+            messages.map { "\($0.role.rawValue): \($0.content)\n" }.joined() + "assistant:")
     }
 }

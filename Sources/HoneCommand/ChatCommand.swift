@@ -31,10 +31,13 @@ struct ChatCommand: ParsableCommand {
         try writing.options.check()
         try Engine.start(threads: threads)
         var chat = try Chat(NamedModel(folder, base: model), system: system, options: writing.options)
-        Console.error("turns are written as plain lines; /reset forgets them, /quit ends")
+        if !chat.usesTemplate {
+            Console.error("turns are written as plain lines, `user: …`, because there is no chat template")
+        }
+        let isTerminal = isatty(STDIN_FILENO) == 1
+        if isTerminal { Console.error("/reset forgets the history, /quit ends") }
         Interruption.install([SIGINT])
         Interruption.rest()
-        let isTerminal = isatty(STDIN_FILENO) == 1
         while true {
             if isTerminal { Console.write("> ", to: .standardError) }
             guard let line = readLine() else { break }

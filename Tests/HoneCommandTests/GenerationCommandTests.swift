@@ -136,4 +136,23 @@ struct GenerationCommandTests {
         let long = try workshop.hone("chat", model, input: String(repeating: "ab", count: 60) + "\nab\n")
         #expect(long.code == 0 && long.error.contains("room"), "\(long.error)")
     }
+
+    @Test func `chat writes turns with the model's own template where it has one`() throws {
+        let workshop = try Workshop()
+        let model = try workshop.fixture("llama-tiny")
+        let plain = try workshop.hone("chat", model, "--max-tokens", "6", input: "ab\n")
+        #expect(plain.error.contains("plain lines"))
+        try workshop.edit(model + "/tokenizer_config.json") {
+            $0["chat_template"] = .string(
+                "{% for m in messages %}{{ m.role }}={{ m.content }}+{% endfor %}"
+                    + "{% if add_generation_prompt %}A={% endif %}")
+        }
+        let result = try workshop.hone("chat", model, "--max-tokens", "6", "--system", "the", input: "ab\n")
+        #expect(result.code == 0 && result.error.isEmpty, "\(result.error)")
+        let written = try workshop.hone("generate", model, "system=the+user=ab+A=", "--max-tokens", "6")
+        #expect(result.output == written.output && !result.output.isEmpty)
+        try workshop.edit(model + "/tokenizer_config.json") { $0["chat_template"] = "{% for" }
+        let broken = try workshop.hone("chat", model, input: "ab\n")
+        #expect(broken.code == 1 && broken.error.split(separator: "\n").count == 1, "\(broken.error)")
+    }
 }
