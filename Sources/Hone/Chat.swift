@@ -6,7 +6,7 @@ import HoneText
 /// A conversation with a model, turn by turn.
 ///
 /// The turns are written by the chat template of the model's folder. Where there is none, they are plain lines, `user: …` and
-/// `assistant: …`, and an answer ends where the model begins the user's next line; so they are of a run, as it was trained. Where the
+/// `assistant: …`, and an answer ends where the model begins the user's next line. Of a run, they are written as it was trained. Where the
 /// history grows too long for the model, the oldest turns are left out.
 public struct Chat {
     /// The turns so far, the system's first where there is one.
@@ -19,7 +19,9 @@ public struct Chat {
     private let format: ChatFormat?
 
     /// Whether turns are written by the model's own chat template.
-    public var usesTemplate: Bool { format != nil }
+    public var usesTemplate: Bool {
+        format != nil || model.run?.specialist.encoder.options.usesChatTemplate == true
+    }
 
     /// A conversation that has not begun.
     ///
@@ -29,30 +31,16 @@ public struct Chat {
         try options.check()
         self.model = model
         generator = try model.generator()
-        format = model.run == nil ? try Chat.format(of: model.base) : nil
+        format = model.run == nil ? try model.base.chatFormat() : nil
         var options = options
         if let format {
             options.stopIds = generator.endIds
             if let end = format.turnEnd() { options.stopIds.insert(end) }
-        } else {
+        } else if model.run?.specialist.encoder.options.usesChatTemplate != true {
             options.stopStrings += ["\nuser:", "\nsystem:"]
         }
         self.options = options
         messages = system.map { [Message(role: .system, content: $0)] } ?? []
-    }
-
-    /// How a model's folder wants conversations written, where it says so.
-    private static func format(of model: BaseModel) throws -> ChatFormat? {
-        let tokenizer = model.tokenizer
-        guard let source = tokenizer.settings.chatTemplate else { return nil }
-        let roles = [
-            ("bos_token", tokenizer.bosId), ("eos_token", tokenizer.eosId), ("pad_token", tokenizer.padId),
-            ("unk_token", tokenizer.unkId),
-        ]
-        var special: [String: String] = [:]
-        for (name, id) in roles { special[name] = id.flatMap(tokenizer.token) }
-        let template = try ChatTemplate(source, file: model.folder, specialTokens: special)
-        return ChatFormat(template: template, tokenizer: tokenizer)
     }
 
     /// Forgets all turns but the system's.
@@ -115,9 +103,9 @@ public struct Chat {
         }
         if let run = model.run {
             let example = Example(index: 0, file: "", line: 1, input: .messages(messages), target: .unknown)
-            return run.specialist.encoder.prompt(example)
+            return try run.specialist.encoder.prompt(example)
         }
-        return model.prompt(
+        return try model.prompt(
             messages.map { "\($0.role.rawValue): \($0.content)\n" }.joined() + "assistant:")
     }
 }

@@ -44,10 +44,12 @@ public struct NamedModel {
     ///
     /// - Throws: `HoneError` with code `.mismatch` for a run that classifies.
     public func generator() throws -> Generator {
-        if let run, run.specialist.adapter.task != .generation {
+        guard let specialist = run?.specialist else { return try Generator(base, transformer: transformer) }
+        guard specialist.adapter.task == .generation else {
             throw HoneError(.mismatch, "this run classifies; `hone predict` asks it", file: path)
         }
-        return try Generator(base, transformer: transformer)
+        return Generator(
+            transformer, tokenizer: base.tokenizer, padId: base.padId, endIds: try specialist.endIds)
     }
 
     /// An encoder of sentences.
@@ -58,10 +60,11 @@ public struct NamedModel {
     /// A text as the tokens to go on from: with the model's own special tokens, or as the run was trained on prompts.
     ///
     /// - Parameter isTrusted: whether text such as `<|end|>` becomes the special token of that name.
-    public func prompt(_ text: String, isTrusted: Bool = false) -> [Int] {
+    /// - Throws: as `ExampleEncoder.prompt`.
+    public func prompt(_ text: String, isTrusted: Bool = false) throws -> [Int] {
         if let run {
             let example = Example(index: 0, file: "", line: 1, input: .prompt(text), target: .unknown)
-            return run.specialist.encoder.prompt(example)
+            return try run.specialist.encoder.prompt(example)
         }
         let ids = base.tokenizer.encode(text, trusted: isTrusted)
         return ids.isEmpty ? [base.tokenizer.bosId ?? base.tokenizer.eosId ?? 0] : ids

@@ -75,7 +75,7 @@ struct GenerateCommand: ParsableCommand {
         }
         let named = try NamedModel(folder, base: model)
         let generator = try named.generator()
-        let requests = wanted.map { GenerationRequest(prompt: named.prompt($0, isTrusted: readsSpecialTokens)) }
+        let requests = try wanted.map { GenerationRequest(prompt: try named.prompt($0, isTrusted: readsSpecialTokens)) }
         Interruption.install()
         let start = monotonicSeconds()
         let streams = !json && !logProbabilities && requests.count == 1 && samples == 1

@@ -105,6 +105,11 @@ public struct BaseModel {
         return json["pooling_mode_cls_token"]?.bool == true || json["pooling_mode"]?.string == "cls" ? .first : .mean
     }
 
+    /// How the model takes conversations, as its folder says; `nil` where the folder has no chat template.
+    ///
+    /// - Throws: `HoneError` with the template's file and line, where it cannot be read or uses what Hone does not have.
+    public func chatFormat() throws -> ChatFormat? { try ChatFormat(folder: folder, tokenizer: tokenizer) }
+
     /// One vector a row from states `[rows, length, width]`: `[rows, width]`.
     public func pooled(_ states: Tensor, of batch: TokenBatch) throws -> Tensor {
         switch pooling {
