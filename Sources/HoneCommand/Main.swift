@@ -24,8 +24,8 @@ struct HoneMain: ParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, MethodsCommand.self,
-            DoctorCommand.self,
+            FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, ExportCommand.self,
+            MethodsCommand.self, DoctorCommand.self,
         ])
 
     static func main() {

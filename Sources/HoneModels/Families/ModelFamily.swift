@@ -34,7 +34,8 @@ public protocol ModelFamily: Sendable {
 public enum ModelFamilies {
     /// Every family; a new one is added here.
     public static let all: [any ModelFamily.Type] = [
-        BERT.self, GPT2.self, GPTNeoX.self, Llama.self, Mistral.self, OPT.self, Qwen2.self, Qwen3.self,
+        BERT.self, DistilBERT.self, GPT2.self, GPTNeoX.self, Llama.self, Mistral.self, OPT.self, Qwen2.self,
+        Qwen3.self, RoBERTa.self,
     ]
 
     /// The family of a `model_type`.
