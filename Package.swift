@@ -58,7 +58,7 @@ let package = Package(
         .executableTarget(
             name: "HoneCommand",
             dependencies: [
-                "CHoneStart", "Hone", "HoneFormats", "HoneTorch", "HoneModels", "HoneTasks", "HoneMethods",
+                "CHoneStart", "Hone", "HoneFormats", "HoneTorch", "HoneText", "HoneModels", "HoneTasks", "HoneMethods",
                 "HoneTraining",
                 "HoneReports", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),

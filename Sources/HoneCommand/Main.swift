@@ -25,6 +25,7 @@ struct HoneMain: ParsableCommand {
         version: Version.text,
         subcommands: [
             FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, ExportCommand.self,
+            TokenizeCommand.self,
             MethodsCommand.self, DoctorCommand.self,
         ])
 

@@ -57,12 +57,10 @@ public struct ExampleEncoder: Sendable {
     public func encode(_ example: Example) -> EncodedExample {
         switch example.input {
         case .text(let text):
-            let encoding = tokenizer.encoding(
-                text, parseSpecialTokens: false, maximumLength: options.maximumLength)
+            let encoding = tokenizer.encoding(text, maximumLength: options.maximumLength)
             return classified(encoding, typeIds: nil, label: example.label)
         case .pair(let first, let second):
-            let encoding = tokenizer.encodePair(
-                first, second, parseSpecialTokens: false, maximumLength: options.maximumLength)
+            let encoding = tokenizer.encodePair(first, second, maximumLength: options.maximumLength)
             return classified(encoding, typeIds: encoding.typeIds, label: example.label)
         case .prompt(let text):
             return joined(prompt: text, completion: example.completion)
@@ -95,11 +93,11 @@ public struct ExampleEncoder: Sendable {
     private func joined(prompt: String, completion: String?) -> EncodedExample {
         var ids: [Int] = []
         if options.marksCompletions, let start = tokenizer.bosId { ids.append(start) }
-        ids += tokenizer.encode(preamble + prompt, addSpecialTokens: false, parseSpecialTokens: false)
+        ids += tokenizer.encode(preamble + prompt, addSpecialTokens: false)
         if ids.isEmpty { ids = [tokenizer.bosId ?? tokenizer.eosId ?? 0] }
         let start = ids.count
         if let completion {
-            ids += tokenizer.encode(completion, addSpecialTokens: false, parseSpecialTokens: false)
+            ids += tokenizer.encode(completion, addSpecialTokens: false)
             if options.marksCompletions, let end = tokenizer.eosId { ids.append(end) }
         }
         let isTruncated = ids.count > options.maximumLength

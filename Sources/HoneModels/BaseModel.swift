@@ -57,7 +57,8 @@ public struct BaseModel {
         }
         do {
             family = try ModelFamilies.family(modelType)
-            let configuration = try family.configuration(ConfigReader(json, file: configFile))
+            let names = try Set(WeightFolder.open(folder).names)
+            let configuration = try family.configuration(ConfigReader(json, file: configFile, weightNames: names))
             let weights = try WeightLoader.load(
                 folder: folder, family: family, configuration: configuration, dtype: dtype, device: device)
             transformer = try Transformer(configuration, weights: weights)

@@ -33,6 +33,8 @@ struct AddedTokens: Sendable {
     private let indexOfContent: TokenTable
     private let plain: ByteTrie
     private let normalized: ByteTrie
+    /// The ids of the special tokens.
+    let specialIds: [Int]
     /// How many of the tokens are not tokens of the model.
     let additionalCount: Int
     /// The largest id, or -1.
@@ -41,7 +43,11 @@ struct AddedTokens: Sendable {
     /// Reads the part `added_tokens` of a tokenizer file.
     ///
     /// A token that the model has too keeps the model's id, as in the reference, whatever the file says.
-    init(_ file: TokenizerFile, vocabulary: Vocabulary, normalizer: Normalizer?) throws(HoneError) {
+    ///
+    /// - Parameter declared: tokens that the files beside it describe; those without an id are ignored.
+    init(
+        _ file: TokenizerFile, declared: [TokenizerFolder.Token] = [], vocabulary: Vocabulary, normalizer: Normalizer?
+    ) throws(HoneError) {
         var tokens: [AddedToken] = []
         var indexOfId: [Int: Int] = [:]
         var indexOfContent = TokenTable("added_tokens")
@@ -69,12 +75,28 @@ struct AddedTokens: Sendable {
             _ = try indexOfContent.insert(token.content, 0, token.content.count, id: Int32(tokens.count))
             tokens.append(token)
         }
-        plain = try ByteTrie(tokens.map { $0.isNormalized ? [] : $0.matched })
-        normalized = try ByteTrie(tokens.map { $0.isNormalized ? $0.matched : [] })
+        for token in declared where !token.content.isEmpty {
+            let content = Array(token.content.utf8)
+            let known = Int(indexOfContent.id(content))
+            let id = known >= 0 ? tokens[known].id : Int(vocabulary.table.id(content))
+            guard id >= 0 else { continue }
+            var added = try Self.token(content, id, token, normalizer, before: known >= 0 ? tokens[known] : nil)
+            if known >= 0 {
+                added.isSpecial = added.isSpecial || (token.flags == nil && tokens[known].isSpecial)
+                tokens[known] = added
+                continue
+            }
+            indexOfId[id] = tokens.count
+            _ = try indexOfContent.insert(content, 0, content.count, id: Int32(tokens.count))
+            tokens.append(added)
+        }
+        plain = ByteTrie(tokens.map { $0.isNormalized ? [] : $0.matched })
+        normalized = ByteTrie(tokens.map { $0.isNormalized ? $0.matched : [] })
         self.tokens = tokens
         self.indexOfId = indexOfId
         self.indexOfContent = indexOfContent
         additionalCount = additional
+        specialIds = tokens.filter(\.isSpecial).map(\.id)
         largestId = indexOfId.keys.max() ?? -1
     }
 
@@ -88,18 +110,43 @@ struct AddedTokens: Sendable {
         if own < 0, vocabulary.token(id: declared) != nil {
             throw component.problem("has the id \(declared), which belongs to another token of the model")
         }
+        return try read(component, content, own >= 0 ? Int(own) : declared, normalizer)
+    }
+
+    private static func read(
+        _ component: Component, _ content: [UInt8], _ id: Int, _ normalizer: Normalizer?
+    ) throws(HoneError) -> AddedToken {
         let isSpecial = try component.bool("special", default: false)
         var token = AddedToken(
-            content: content, matched: content, id: own >= 0 ? Int(own) : declared,
+            content: content, matched: content, id: id,
             isSingleWord: try component.bool("single_word", default: false),
             stripsLeft: try component.bool("lstrip", default: false),
             stripsRight: try component.bool("rstrip", default: false),
             isNormalized: try component.bool("normalized", default: !isSpecial), isSpecial: isSpecial)
         if token.isNormalized, let normalizer {
             var isAtStart = true
-            normalizer.apply(to: &token.matched, isAtStart: &isAtStart)
+            var text = AlignedText(content, tracks: false)
+            normalizer.apply(to: &text, isAtStart: &isAtStart)
+            token.matched = text.bytes
         }
         return token
+    }
+
+    /// A token that another file describes, or only names: then it is found as it was before.
+    private static func token(
+        _ content: [UInt8], _ id: Int, _ declared: TokenizerFolder.Token, _ normalizer: Normalizer?, before: AddedToken?
+    ) throws(HoneError) -> AddedToken {
+        guard let flags = declared.flags else {
+            if var before {
+                before.isSpecial = true
+                return before
+            }
+            return AddedToken(
+                content: content, matched: content, id: id, isSingleWord: false, stripsLeft: false, stripsRight: false,
+                isNormalized: false, isSpecial: true)
+        }
+        let component = Component(flags, file: "tokenizer_config.json", place: "added_tokens_decoder")
+        return try read(component, content, id, normalizer)
     }
 
     /// Whether any token is looked for in the normalised text.
@@ -124,8 +171,8 @@ struct AddedTokens: Sendable {
     ///
     /// - Parameters:
     ///   - inNormalized: look for the tokens that are matched in normalised text, not for the others.
-    ///   - parsesSpecial: whether special tokens count; without it they are text like any other.
-    func segments(of text: [UInt8], inNormalized: Bool, parsesSpecial: Bool) -> [Segment] {
+    ///   - isTrusted: whether special tokens count; without it they are text like any other.
+    func segments(of text: [UInt8], inNormalized: Bool, isTrusted: Bool) -> [Segment] {
         let trie = inNormalized ? normalized : plain
         var segments: [Segment] = []
         var covered = 0
@@ -133,7 +180,7 @@ struct AddedTokens: Sendable {
         while let match = trie.nextMatch(in: text, from: index) {
             index = match.range.end
             let token = tokens[match.value]
-            if token.isSpecial, !parsesSpecial { continue }
+            if token.isSpecial, !isTrusted { continue }
             var range = match.range
             if token.isSingleWord, touchesWord(text, range) { continue }
             if token.stripsLeft { range.start = max(covered, whitespaceStart(text, before: range.start)) }
@@ -159,12 +206,6 @@ struct AddedTokens: Sendable {
         return false
     }
 
-    private func scalarStart(_ text: [UInt8], before end: Int) -> Int {
-        var start = end - 1
-        while start > 0, text[start] & 0xC0 == 0x80 { start -= 1 }
-        return start
-    }
-
     private func whitespaceStart(_ text: [UInt8], before end: Int) -> Int {
         let classes = ScalarClasses.shared
         var end = end
@@ -186,59 +227,5 @@ struct AddedTokens: Sendable {
             end = index
         }
         return end
-    }
-}
-
-/// Finds which of some byte strings stands first in a text, the longest where several start at the same place.
-struct ByteTrie: Sendable {
-    private var edges = PairTable("added_tokens")
-    private var values: [Int] = [-1]
-    private var isFirst = [Bool](repeating: false, count: 256)
-
-    /// A trie of the strings; the value of each is its index. Empty strings are never found.
-    init(_ strings: [[UInt8]]) throws(HoneError) {
-        for (index, string) in strings.enumerated() where !string.isEmpty {
-            var node = 0
-            for byte in string {
-                let key = PairTable.key(Int32(node), Int32(byte))
-                let found = edges[key]
-                if found != .max {
-                    node = Int(truncatingIfNeeded: found)
-                } else {
-                    try edges.set(key, UInt64(values.count))
-                    node = values.count
-                    values.append(-1)
-                }
-            }
-            values[node] = index
-            isFirst[Int(string[0])] = true
-        }
-    }
-
-    var isEmpty: Bool { values.count == 1 }
-
-    /// The first match from an index on.
-    func nextMatch(in text: [UInt8], from start: Int) -> (range: TextMatch, value: Int)? {
-        if isEmpty { return nil }
-        var start = start
-        while start < text.count {
-            if isFirst[Int(text[start])], let match = longestMatch(in: text, at: start) { return match }
-            start &+= 1
-        }
-        return nil
-    }
-
-    private func longestMatch(in text: [UInt8], at start: Int) -> (range: TextMatch, value: Int)? {
-        var node = 0
-        var index = start
-        var best: (range: TextMatch, value: Int)?
-        while index < text.count {
-            let found = edges[PairTable.key(Int32(truncatingIfNeeded: node), Int32(text[index]))]
-            if found == .max { break }
-            node = Int(truncatingIfNeeded: found)
-            index += 1
-            if values[node] >= 0 { best = (TextMatch(start: start, end: index), values[node]) }
-        }
-        return best
     }
 }

@@ -16,9 +16,9 @@ struct BertNormalizer: Sendable {
         stripsAccents = try component.bool("strip_accents", default: lowercases)
     }
 
-    func apply(to text: inout [UInt8], isAtStart: inout Bool) {
+    func apply(to text: inout AlignedText, isAtStart: inout Bool) {
         if cleansText { clean(&text, isAtStart: &isAtStart) }
-        if text.allSatisfy({ $0 < 0x80 }) {
+        if text.bytes.allSatisfy({ $0 < 0x80 }) {
             if lowercases { toLowercase(&text) }
             return
         }
@@ -30,51 +30,40 @@ struct BertNormalizer: Sendable {
         if lowercases { toLowercase(&text) }
     }
 
-    private func clean(_ text: inout [UInt8], isAtStart: inout Bool) {
+    private func clean(_ text: inout AlignedText, isAtStart: inout Bool) {
         let classes = ScalarClasses.shared
-        var index = 0
-        var kept = 0
-        while index < text.count {
-            let byte = text[index]
-            if byte &- 0x20 < 0x5F {
-                text[kept] = byte
-                kept &+= 1
-                index &+= 1
-                continue
-            }
+        // Mostly there is nothing to do.
+        guard var index = text.bytes.firstIndex(where: { $0 &- 0x20 >= 0x5F }) else { return }
+        var kept = index
+        while index < text.bytes.count {
             let start = index
-            let flags = classes[nextScalar(text, &index, text.count)]
+            let flags = classes[nextScalar(text.bytes, &index, text.bytes.count)]
             if flags & ScalarClasses.control != 0 {
                 if kept == 0 { isAtStart = false }
             } else if flags & ScalarClasses.whitespace != 0 {
-                text[kept] = 0x20
-                kept += 1
+                text.bytes[start] = 0x20
+                text.move(start, start + 1, to: &kept)
             } else {
-                for source in start..<index {
-                    text[kept] = text[source]
-                    kept += 1
-                }
+                text.move(start, index, to: &kept)
             }
         }
-        text.removeSubrange(kept...)
+        text.truncate(to: kept)
     }
 
-    private func separateChinese(_ text: inout [UInt8]) {
+    private func separateChinese(_ text: inout AlignedText) {
         let classes = ScalarClasses.shared
-        var output: [UInt8] = []
-        var copied = 0
+        var rewriter = TextRewriter(text)
         var index = 0
-        while index < text.count {
+        while index < text.bytes.count {
             let start = index
-            guard classes[nextScalar(text, &index, text.count)] & ScalarClasses.chinese != 0 else { continue }
-            output.append(contentsOf: text[copied..<start])
-            output.append(0x20)
-            output.append(contentsOf: text[start..<index])
-            output.append(0x20)
-            copied = index
+            guard classes[nextScalar(text.bytes, &index, text.bytes.count)] & ScalarClasses.chinese != 0 else {
+                continue
+            }
+            rewriter.keep(upTo: start)
+            rewriter.append([0x20], from: start)
+            rewriter.keep(upTo: index)
+            rewriter.append([0x20], from: start)
         }
-        if copied == 0 { return }
-        output.append(contentsOf: text[copied...])
-        text = output
+        if !rewriter.isUntouched { text = rewriter.finish() }
     }
 }

@@ -27,6 +27,16 @@ enum ByteAlphabet {
         (0x21...0x7E).contains(byte) || (0xA1...0xAC).contains(byte) || (0xAE...0xFF).contains(byte)
     }
 
+    /// The character that stands for each byte, as UTF-8.
+    private static let utf8OfByte: [[UInt8]] = scalarOfByte.map { scalar in
+        var bytes: [UInt8] = []
+        appendScalar(UInt32(scalar), to: &bytes)
+        return bytes
+    }
+
+    /// The character that stands for a byte, as UTF-8.
+    static func utf8(of byte: UInt8) -> [UInt8] { utf8OfByte[Int(byte)] }
+
     /// Appends the characters that stand for some bytes, as UTF-8.
     static func append(_ bytes: some Sequence<UInt8>, to output: inout [UInt8]) {
         for byte in bytes { appendScalar(UInt32(scalarOfByte[Int(byte)]), to: &output) }

@@ -9,16 +9,22 @@ struct BytePairModel: Sendable {
     let vocabulary: Vocabulary
     /// The rank and the result of each pair that is joined: rank in the upper half, id in the lower.
     let merges: PairTable
+    /// The same without those that make special tokens; `nil` where none does.
+    private var protectedMerges: PairTable?
     /// The tokens as bytes where pieces are bytes; else the vocabulary's own table.
     private let words: TokenTable
     /// Whether a piece that is an entry of `words` becomes just that token.
     private var isWhole: [Bool] = []
+    /// The same for text that may not become special tokens.
+    private var isWholeProtected: [Bool] = []
     /// The id of each byte (byte level) or of each ASCII character; -1 where it has none.
     private let single: [Int32]
+    /// The ids of special tokens, which single characters do not become unless they are trusted.
+    private var specialIds: Set<Int32> = []
     private let isByteLevel: Bool
     /// The ids of `<0x00>` to `<0xFF>`, or -1; empty without byte fallback.
     private let fallback: [Int32]
-    private let unknownId: Int32
+    let unknownId: Int32
     private let fusesUnknown: Bool
     private let continuationPrefix: [UInt8]
     private let wordSuffix: [UInt8]
@@ -63,6 +69,14 @@ struct BytePairModel: Sendable {
         }
     }
 
+    /// Says which tokens text may not become unless it is trusted.
+    mutating func protect(_ ids: [Int]) {
+        specialIds = Set(ids.compactMap { Int32(exactly: $0) })
+        isWholeProtected = isWhole
+        for entry in isWhole.indices where specialIds.contains(words.ids[entry]) { isWholeProtected[entry] = false }
+        protectedMerges = merges.filtered { !specialIds.contains(Int32(truncatingIfNeeded: $0)) }
+    }
+
     /// For each entry of `words`, whether the merges turn its text into just that token.
     private func wholeWords() -> [Bool] {
         var scratch = BytePairScratch()
@@ -70,13 +84,14 @@ struct BytePairModel: Sendable {
             let piece = TextMatch(start: words.starts[entry], end: words.starts[entry + 1])
             // Long tokens are rare as words and would make loading slow.
             guard piece.end > piece.start, piece.end - piece.start <= 64 else { return false }
-            start(words.bytes, piece, &scratch)
+            start(words.bytes, piece, &scratch, protects: false)
             scratch.merge(merges)
             return scratch.symbols.count == 1 && scratch.symbols[0] == words.ids[entry]
         }
     }
 
-    private static func byteToken(_ byte: Int) -> [UInt8] {
+    /// The token that stands for a byte in byte fallback.
+    static func byteToken(_ byte: Int) -> [UInt8] {
         let digits = Array("0123456789ABCDEF".utf8)
         return Array("<0x".utf8) + [digits[byte >> 4], digits[byte & 15]] + Array(">".utf8)
     }
@@ -152,47 +167,61 @@ struct BytePairModel: Sendable {
 
     private static let mergeLimit = 4_000_000
 
-    /// Appends the ids of one piece, which is not empty.
-    func encode(_ bytes: [UInt8], _ piece: TextMatch, _ scratch: inout BytePairScratch, into ids: inout [Int]) {
+    /// Appends the tokens of one piece, which is not empty.
+    func encode(_ bytes: [UInt8], _ piece: TextMatch, _ scratch: inout BytePairScratch, into sink: inout TokenSink) {
         if !isWhole.isEmpty, piece.end - piece.start <= words.longest {
             let hash = TokenTable.hash(bytes, piece.start, piece.end)
             let entry = words.entry(bytes, piece.start, piece.end, hash: hash)
-            if entry >= 0, isWhole[entry] {
-                ids.append(Int(words.ids[entry]))
+            if entry >= 0, sink.protects ? isWholeProtected[entry] : isWhole[entry] {
+                sink.append(Int(words.ids[entry]), piece.start, piece.end)
                 return
             }
         }
-        start(bytes, piece, &scratch)
-        scratch.merge(merges)
-        for symbol in scratch.symbols { ids.append(Int(symbol)) }
+        scratch.tracksLengths = sink.isTracked
+        start(bytes, piece, &scratch, protects: sink.protects && !specialIds.isEmpty)
+        if sink.protects, let protectedMerges { scratch.merge(protectedMerges) } else { scratch.merge(merges) }
+        if !sink.isTracked {
+            for symbol in scratch.symbols { sink.ids.append(Int(symbol)) }
+            return
+        }
+        var place = piece.start
+        for (symbol, length) in zip(scratch.symbols, scratch.lengths) {
+            sink.append(Int(symbol), place, place + length)
+            place += length
+        }
     }
 
     /// Fills the scratch with the symbols of the single characters of a piece.
-    private func start(_ bytes: [UInt8], _ piece: TextMatch, _ scratch: inout BytePairScratch) {
-        scratch.symbols.removeAll(keepingCapacity: true)
-        var pendsUnknown = false
+    private func start(_ bytes: [UInt8], _ piece: TextMatch, _ scratch: inout BytePairScratch, protects: Bool) {
+        scratch.removeAll()
+        // The length of an unknown character, or of several, that waits to be written; zero where none does.
+        var unknownLength = 0
         var index = piece.start
         while index < piece.end {
             let first = bytes[index]
             let next = min(piece.end, isByteLevel ? index &+ 1 : index &+ scalarLength(first))
-            let id =
+            var id =
                 continuationPrefix.isEmpty && wordSuffix.isEmpty
                 ? (next == index &+ 1 ? single[Int(first)] : words.id(bytes, index, next))
                 : words.id(affixed(bytes, index, next, piece))
+            if protects, id >= 0, specialIds.contains(id) { id = -1 }
             if id >= 0 {
-                if pendsUnknown {
-                    scratch.symbols.append(unknownId)
-                    pendsUnknown = false
+                if unknownLength > 0 {
+                    scratch.append(unknownId, length: unknownLength)
+                    unknownLength = 0
                 }
-                scratch.symbols.append(id)
+                scratch.append(id, length: next &- index)
             } else if !appendFallback(bytes, index, next, piece, &scratch), unknownId >= 0 {
                 // As in the reference, bytes that fall back overtake an unknown token that waits to be joined.
-                if pendsUnknown, !fusesUnknown { scratch.symbols.append(unknownId) }
-                pendsUnknown = true
+                if unknownLength > 0, !fusesUnknown {
+                    scratch.append(unknownId, length: unknownLength)
+                    unknownLength = 0
+                }
+                unknownLength += next - index
             }
             index = next
         }
-        if pendsUnknown { scratch.symbols.append(unknownId) }
+        if unknownLength > 0 { scratch.append(unknownId, length: unknownLength) }
     }
 
     /// Appends the byte tokens of a character; false where one of them does not exist.
@@ -200,14 +229,9 @@ struct BytePairModel: Sendable {
         _ bytes: [UInt8], _ start: Int, _ end: Int, _ piece: TextMatch, _ scratch: inout BytePairScratch
     ) -> Bool {
         if fallback.isEmpty { return false }
-        let before = scratch.symbols.count
-        for byte in affixed(bytes, start, end, piece) {
-            guard fallback[Int(byte)] >= 0 else {
-                scratch.symbols.removeSubrange(before...)
-                return false
-            }
-            scratch.symbols.append(fallback[Int(byte)])
-        }
+        let character = affixed(bytes, start, end, piece)
+        guard character.allSatisfy({ fallback[Int($0)] >= 0 }) else { return false }
+        for byte in character { scratch.append(fallback[Int(byte)], length: 1) }
         return true
     }
 

@@ -2,6 +2,10 @@
 struct BytePairScratch {
     /// The symbols of the word, before and after merging.
     var symbols: [Int32] = []
+    /// How many bytes of the text each symbol covers; only where `tracksLengths`.
+    private(set) var lengths: [Int] = []
+    /// Whether `lengths` is kept up.
+    var tracksLengths = false
     /// What joining each symbol with the next one would give, as `BytePairModel.merges` has it.
     private var candidates: [UInt64] = []
     private var previous: [Int] = []
@@ -11,6 +15,19 @@ struct BytePairScratch {
 
     /// Up to this many symbols, looking through all candidates is quicker than a heap.
     static let scanLimit = 32
+
+    /// Starts over.
+    mutating func removeAll() {
+        symbols.removeAll(keepingCapacity: true)
+        lengths.removeAll(keepingCapacity: true)
+    }
+
+    /// Appends a symbol that covers so many bytes.
+    @inline(__always)
+    mutating func append(_ symbol: Int32, length: Int) {
+        symbols.append(symbol)
+        if tracksLengths { lengths.append(length) }
+    }
 
     /// Joins pairs of symbols, the lowest rank first and the leftmost of equals, until no merge applies.
     mutating func merge(_ merges: PairTable, scanLimit: Int = Self.scanLimit) {
@@ -33,6 +50,7 @@ struct BytePairScratch {
             if best == .max { return }
             symbols[position] = Int32(truncatingIfNeeded: best)
             symbols.remove(at: position + 1)
+            if tracksLengths { lengths[position] += lengths.remove(at: position + 1) }
             candidates.remove(at: position)
             if position > 0 {
                 candidates[position - 1] = merges[PairTable.key(symbols[position - 1], symbols[position])]
@@ -63,12 +81,17 @@ struct BytePairScratch {
             guard found != .max, found >> 32 == top >> 32 else { continue }
             symbols[position] = Int32(truncatingIfNeeded: found)
             symbols[right] = -1
+            if tracksLengths {
+                lengths[position] += lengths[right]
+                lengths[right] = 0
+            }
             next[position] = next[right]
             if next[right] < count { previous[next[right]] = position }
             if previous[position] >= 0 { propose(previous[position], merges) }
             propose(position, merges)
         }
         symbols.removeAll { $0 < 0 }
+        if tracksLengths { lengths.removeAll { $0 == 0 } }
     }
 
     /// Puts the pair at a position on the heap, where there is a merge for it.

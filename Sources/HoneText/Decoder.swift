@@ -69,7 +69,7 @@ enum Decoder: Sendable {
                     if index > 0 { output.bytes.append(0x20) }
                     output.bytes.append(contentsOf: token)
                 }
-                if cleansUp { WordPieceCleanUp.apply(to: &output.bytes, from: start) }
+                if cleansUp { BlankCleanUp.token.apply(to: &output.bytes, from: start) }
                 output.finishToken()
             }
         case .metaspace(let replacement, let keepsFirst):
@@ -204,18 +204,40 @@ struct TokenTexts {
 }
 
 /// Takes back the blanks that splitting put before punctuation and English contractions.
-enum WordPieceCleanUp {
-    private static let replacements: [(from: [UInt8], to: [UInt8])] = [
+struct BlankCleanUp: Sendable {
+    private let replacements: [(from: [UInt8], to: [UInt8])]
+
+    private init(_ replacements: [(String, String)]) {
+        self.replacements = replacements.map { (Array($0.0.utf8), Array($0.1.utf8)) }
+    }
+
+    /// What the `WordPiece` decoder does to each token.
+    static let token = BlankCleanUp([
         (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"),
         (" do not", " don't"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
-    ].map { (Array($0.0.utf8), Array($0.1.utf8)) }
+    ])
 
-    /// Cleans up the token that stands at the end of some bytes; it starts with the blank that separates it from the last.
-    static func apply(to bytes: inout [UInt8], from start: Int) {
+    /// What `clean_up_tokenization_spaces` does to a whole text.
+    static let text = BlankCleanUp([
+        (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" 's", "'s"),
+        (" 've", "'ve"), (" 're", "'re"),
+    ])
+
+    /// Cleans up the text that stands behind an index.
+    func apply(to bytes: inout [UInt8], from start: Int) {
         guard bytes[start...].contains(0x20) else { return }
         for (from, to) in replacements {
             let matches = TextPattern.literal(from).matches(in: bytes, start, bytes.count)
-            for match in matches.reversed() { bytes.replaceSubrange(match.start..<match.end, with: to) }
+            if matches.isEmpty { continue }
+            var output: [UInt8] = []
+            var copied = start
+            for match in matches {
+                output.append(contentsOf: bytes[copied..<match.start])
+                output.append(contentsOf: to)
+                copied = match.end
+            }
+            output.append(contentsOf: bytes[copied...])
+            bytes.replaceSubrange(start..., with: output)
         }
     }
 }

@@ -159,6 +159,31 @@ struct JSONCursor {
         return value
     }
 
+    /// Reads the number that is next.
+    mutating func readNumber(what: String) throws(HoneError) -> Double {
+        _ = peek()
+        let start = position
+        while position < end {
+            switch bytes[position] {
+            case 0x30...0x39, UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "."), UInt8(ascii: "e"),
+                UInt8(ascii: "E"):
+                position += 1
+                continue
+            default: break
+            }
+            break
+        }
+        // Strictly as JSON writes numbers: `Double` would also take `.5`, `+1` and `01`.
+        let digits = bytes[start..<position].drop { $0 == UInt8(ascii: "-") }
+        let isPlain = digits.first.map { (0x30...0x39).contains($0) } ?? false
+        let hasExtraZero =
+            digits.starts(with: "0".utf8) && digits.dropFirst().first.map { $0 <= 0x39 && $0 >= 0x30 } ?? false
+        guard isPlain, !hasExtraZero, position - start <= 64, bytes[position - 1] != UInt8(ascii: "."),
+            let value = Double(String(decoding: bytes[start..<position], as: UTF8.self)), value.isFinite
+        else { throw problem("expected \(what), a finite number, here") }
+        return value
+    }
+
     /// Moves past the value that is next, of whatever kind, and returns where it stands.
     mutating func skipValue() throws(HoneError) -> Range<Int> {
         guard peek() != nil else { throw problem("expected a value here, but the text ends; the file is cut short") }

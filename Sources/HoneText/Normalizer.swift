@@ -10,6 +10,8 @@ enum Normalizer: Sendable {
     case stripAccents
     case lowercase
     case unicode(UnicodeForm)
+    case characterMap(CharacterMap)
+    case nmt
     case byteLevel
 
     /// Reads a normalizer from its JSON object.
@@ -31,6 +33,8 @@ enum Normalizer: Sendable {
         case "NFD": self = .unicode(.decomposed)
         case "NFKC": self = .unicode(.compatiblyComposed)
         case "NFKD": self = .unicode(.compatiblyDecomposed)
+        case "Precompiled": self = .characterMap(try CharacterMap(component))
+        case "Nmt": self = .nmt
         case "ByteLevel": self = .byteLevel
         case let type:
             throw component.unsupported("the normalizer “\(type.prefix(80))” is not supported")
@@ -41,115 +45,138 @@ enum Normalizer: Sendable {
     ///
     /// - Parameter isAtStart: whether the first character still comes from the start of the whole text; becomes false
     ///   where the characters there are removed. (The `first` scheme of `Metaspace` asks.)
-    func apply(to text: inout [UInt8], isAtStart: inout Bool) {
-        if text.isEmpty { return }
+    func apply(to text: inout AlignedText, isAtStart: inout Bool) {
+        if text.bytes.isEmpty { return }
         switch self {
         case .sequence(let children):
             for child in children { child.apply(to: &text, isAtStart: &isAtStart) }
         case .bert(let normalizer): normalizer.apply(to: &text, isAtStart: &isAtStart)
-        case .prepend(let prefix): text.insert(contentsOf: prefix, at: 0)
+        case .prepend(let prefix): text.prepend(prefix)
         case .replace(let pattern, let content):
             Self.replace(pattern, with: content, in: &text, isAtStart: &isAtStart)
         case .strip(let left, let right): Self.strip(&text, left: left, right: right, isAtStart: &isAtStart)
         case .stripAccents: removeScalars(of: ScalarClasses.mark, from: &text, isAtStart: &isAtStart)
         case .lowercase: toLowercase(&text)
         case .unicode(let form): form.apply(to: &text)
+        case .characterMap(let map): map.apply(to: &text)
+        case .nmt: Self.cleanLikeNMT(&text, isAtStart: &isAtStart)
         case .byteLevel:
-            var output: [UInt8] = []
-            output.reserveCapacity(text.count + text.count / 2)
-            ByteAlphabet.append(text, to: &output)
-            text = output
+            var rewriter = TextRewriter(text, reserving: text.bytes.count / 2)
+            for (index, byte) in text.bytes.enumerated() {
+                rewriter.append(ByteAlphabet.utf8(of: byte), from: index)
+                rewriter.skip(to: index + 1)
+            }
+            text = rewriter.finish()
         }
     }
 
     private static func replace(
-        _ pattern: TextPattern, with content: [UInt8], in text: inout [UInt8], isAtStart: inout Bool
+        _ pattern: TextPattern, with content: [UInt8], in text: inout AlignedText, isAtStart: inout Bool
     ) {
-        let matches = pattern.matches(in: text, 0, text.count)
+        let matches = pattern.matches(in: text.bytes, 0, text.bytes.count)
         if matches.isEmpty { return }
-        var output: [UInt8] = []
-        output.reserveCapacity(text.count + matches.count * content.count)
-        var copied = 0
-        for match in matches {
-            output.append(contentsOf: text[copied..<match.start])
-            output.append(contentsOf: content)
-            copied = match.end
-        }
-        output.append(contentsOf: text[copied...])
-        if let first = matches.first, first.start == 0, content.isEmpty || first.end > scalarLength(text[0]) {
+        if let first = matches.first, first.start == 0, content.isEmpty || first.end > scalarLength(text.bytes[0]) {
             isAtStart = false
         }
-        text = output
+        var rewriter = TextRewriter(text, reserving: matches.count * content.count)
+        for match in matches {
+            rewriter.keep(upTo: match.start)
+            // What is put in belongs to the end of what it replaces, as in the reference.
+            if match.end > 0 { rewriter.append(content, from: match.end - 1) }
+            rewriter.skip(to: match.end)
+        }
+        text = rewriter.finish()
     }
 
-    private static func strip(_ text: inout [UInt8], left: Bool, right: Bool, isAtStart: inout Bool) {
+    private static func strip(_ text: inout AlignedText, left: Bool, right: Bool, isAtStart: inout Bool) {
         let classes = ScalarClasses.shared
         if right {
-            var end = text.count
+            var end = text.bytes.count
             while end > 0 {
-                var start = end - 1
-                while start > 0, text[start] & 0xC0 == 0x80 { start -= 1 }
+                let start = scalarStart(text.bytes, before: end)
                 var index = start
-                guard classes[nextScalar(text, &index, end)] & ScalarClasses.whitespace != 0 else { break }
+                guard classes[nextScalar(text.bytes, &index, end)] & ScalarClasses.whitespace != 0 else { break }
                 end = start
             }
-            text.removeSubrange(end...)
+            text.truncate(to: end)
         }
         if left {
             var start = 0
-            while start < text.count {
+            while start < text.bytes.count {
                 var index = start
-                guard classes[nextScalar(text, &index, text.count)] & ScalarClasses.whitespace != 0 else { break }
+                guard classes[nextScalar(text.bytes, &index, text.bytes.count)] & ScalarClasses.whitespace != 0 else {
+                    break
+                }
                 start = index
             }
             if start > 0 {
-                text.removeSubrange(..<start)
+                text.removePrefix(start)
                 isAtStart = false
             }
         }
     }
+
+    /// The clean-up of SentencePiece's `nmt` rules: some control characters go, others and white space become blanks.
+    private static func cleanLikeNMT(_ text: inout AlignedText, isAtStart: inout Bool) {
+        text.removeScalars { scalar, hasKept in
+            let isRemoved: Bool =
+                switch scalar {
+                case 0x01...0x08, 0x0B, 0x0E...0x1F, 0x7F, 0x8F, 0x9F: true
+                default: false
+                }
+            if isRemoved, !hasKept { isAtStart = false }
+            return isRemoved
+        }
+        var rewriter = TextRewriter(text)
+        var index = 0
+        while index < text.bytes.count {
+            let start = index
+            switch nextScalar(text.bytes, &index, text.bytes.count) {
+            case 0x09, 0x0A, 0x0C, 0x0D, 0x1680, 0x200B...0x200F, 0x2028, 0x2029, 0x2581, 0xFEFF, 0xFFFD:
+                rewriter.keep(upTo: start)
+                rewriter.append([0x20], from: start)
+                rewriter.skip(to: index)
+            default: break
+            }
+        }
+        if !rewriter.isUntouched { text = rewriter.finish() }
+    }
 }
 
 /// Removes the scalars of a class.
-func removeScalars(of flags: ScalarClasses.Flags, from text: inout [UInt8], isAtStart: inout Bool) {
-    if text.allSatisfy({ $0 < 0x80 }), flags & (ScalarClasses.mark | ScalarClasses.nonspacingMark) == flags { return }
-    let classes = ScalarClasses.shared
-    var index = 0
-    var kept = 0
-    while index < text.count {
-        let start = index
-        if classes[nextScalar(text, &index, text.count)] & flags != 0 {
-            if kept == 0 { isAtStart = false }
-            continue
-        }
-        for source in start..<index {
-            text[kept] = text[source]
-            kept += 1
-        }
+func removeScalars(of flags: ScalarClasses.Flags, from text: inout AlignedText, isAtStart: inout Bool) {
+    if text.bytes.allSatisfy({ $0 < 0x80 }),
+        flags & (ScalarClasses.mark | ScalarClasses.nonspacingMark) == flags
+    {
+        return
     }
-    text.removeSubrange(kept...)
+    let classes = ScalarClasses.shared
+    text.removeScalars { scalar, hasKept in
+        guard classes[scalar] & flags != 0 else { return false }
+        if !hasKept { isAtStart = false }
+        return true
+    }
 }
 
 /// Replaces each scalar by its lower case, without regard to its neighbours.
-func toLowercase(_ text: inout [UInt8]) {
+func toLowercase(_ text: inout AlignedText) {
     var isASCII = true
-    for index in text.indices {
-        let byte = text[index]
-        if byte &- 0x41 < 26 { text[index] = byte | 0x20 }
+    for index in text.bytes.indices {
+        let byte = text.bytes[index]
+        if byte &- 0x41 < 26 { text.bytes[index] = byte | 0x20 }
         if byte >= 0x80 { isASCII = false }
     }
     if isASCII { return }
-    var output: [UInt8] = []
-    output.reserveCapacity(text.count + 8)
+    var rewriter = TextRewriter(text, reserving: 8)
     var index = 0
-    while index < text.count {
+    while index < text.bytes.count {
         let start = index
-        let scalar = nextScalar(text, &index, text.count)
+        let scalar = nextScalar(text.bytes, &index, text.bytes.count)
         if scalar >= 0x80, let value = Unicode.Scalar(scalar), value.properties.changesWhenLowercased {
-            output.append(contentsOf: value.properties.lowercaseMapping.utf8)
-        } else {
-            output.append(contentsOf: text[start..<index])
+            rewriter.keep(upTo: start)
+            rewriter.append(value.properties.lowercaseMapping.utf8, from: start)
+            rewriter.skip(to: index)
         }
     }
-    text = output
+    if !rewriter.isUntouched { text = rewriter.finish() }
 }

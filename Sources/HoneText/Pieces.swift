@@ -1,6 +1,8 @@
 /// A text and the pieces that it has been split into so far; none is empty.
 struct Pieces {
     var bytes: [UInt8] = []
+    /// Where each byte comes from; empty where nobody asked for offsets.
+    private(set) var origins: [Origin] = []
     var ranges: [TextMatch] = []
     /// Whether the first byte comes from the start of the whole text.
     var isAtStart = false
@@ -8,10 +10,11 @@ struct Pieces {
     private var made: [TextMatch] = []
 
     /// Starts over with a text as the one piece.
-    mutating func reset(to text: [UInt8], isAtStart: Bool) {
-        bytes = text
+    mutating func reset(to text: AlignedText, isAtStart: Bool) {
+        bytes = text.bytes
+        origins = text.origins
         ranges.removeAll(keepingCapacity: true)
-        if !text.isEmpty { ranges.append(TextMatch(start: 0, end: text.count)) }
+        if !bytes.isEmpty { ranges.append(TextMatch(start: 0, end: bytes.count)) }
         self.isAtStart = isAtStart
     }
 
@@ -22,35 +25,73 @@ struct Pieces {
         swap(&ranges, &made)
     }
 
-    /// Replaces the text of each piece; pieces that become empty are dropped.
-    mutating func rewrite(
-        _ body: (_ bytes: [UInt8], _ piece: TextMatch, _ isAtStart: Bool, _ output: inout [UInt8]) -> Void
+    /// Replaces the text of each piece.
+    ///
+    /// - Parameter body: appends the new text of a piece to `output` and, for each byte of it, the index of the byte that it
+    ///   comes from to `sources`, where that is asked for.
+    private mutating func rewrite(
+        _ body: (
+            _ bytes: [UInt8], _ piece: TextMatch, _ isAtStart: Bool, _ output: inout [UInt8], _ sources: inout [Int]?
+        ) -> Void
     ) {
         var output: [UInt8] = []
+        var sources: [Int]? = origins.isEmpty ? nil : []
         output.reserveCapacity(bytes.count + bytes.count / 2 + 8)
         made.removeAll(keepingCapacity: true)
         for piece in ranges {
             let start = output.count
-            body(bytes, piece, isAtStart && piece.start == 0, &output)
+            body(bytes, piece, isAtStart && piece.start == 0, &output, &sources)
             if output.count > start { made.append(TextMatch(start: start, end: output.count)) }
         }
         isAtStart = isAtStart && ranges.first?.start == 0
         swap(&ranges, &made)
         bytes = output
+        if let sources { origins = sources.map { origins[$0] } }
     }
 
     /// Puts a blank before each piece that does not start with one.
     mutating func prependBlanks() {
         if ranges.allSatisfy({ bytes[$0.start] == 0x20 }) { return }
-        rewrite { bytes, piece, _, output in
-            if bytes[piece.start] != 0x20 { output.append(0x20) }
+        rewrite { bytes, piece, _, output, sources in
+            if bytes[piece.start] != 0x20 {
+                output.append(0x20)
+                sources?.append(piece.start)
+            }
             output.append(contentsOf: bytes[piece.start..<piece.end])
+            sources?.append(contentsOf: piece.start..<piece.end)
         }
     }
 
     /// Turns each byte into the character of `ByteAlphabet` that stands for it.
     mutating func mapToByteAlphabet() {
-        rewrite { bytes, piece, _, output in ByteAlphabet.append(bytes[piece.start..<piece.end], to: &output) }
+        rewrite { bytes, piece, _, output, sources in
+            for index in piece.start..<piece.end {
+                let scalar = ByteAlphabet.utf8(of: bytes[index])
+                output.append(contentsOf: scalar)
+                sources?.append(contentsOf: repeatElement(index, count: scalar.count))
+            }
+        }
+    }
+
+    /// Turns blanks into another character, and puts that before pieces that do not start with it.
+    mutating func replaceBlanks(by replacement: [UInt8], prepending: Metaspace.Prepending) {
+        rewrite { bytes, piece, isAtStart, output, sources in
+            let startsSo =
+                bytes[piece.start] == 0x20 || bytes[piece.start..<piece.end].starts(with: replacement)
+            if prepending == .always || (prepending == .first && isAtStart), !startsSo {
+                output.append(contentsOf: replacement)
+                sources?.append(contentsOf: repeatElement(piece.start, count: replacement.count))
+            }
+            for index in piece.start..<piece.end {
+                if bytes[index] == 0x20 {
+                    output.append(contentsOf: replacement)
+                    sources?.append(contentsOf: repeatElement(index, count: replacement.count))
+                } else {
+                    output.append(bytes[index])
+                    sources?.append(index)
+                }
+            }
+        }
     }
 
     /// Splits into the words that a scanner finds.

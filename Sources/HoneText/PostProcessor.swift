@@ -17,6 +17,9 @@ struct PostProcessor: Sendable {
     /// What is made of two.
     var pair: [Piece] = [.text(isSecond: false, type: 0), .text(isSecond: true, type: 1)]
 
+    /// For each time that blanks are left out of offsets, whether a blank may have been put before the text.
+    private(set) var trimmings: [Bool] = []
+
     /// Adds nothing.
     init() {}
 
@@ -34,18 +37,28 @@ struct PostProcessor: Sendable {
             let (start, end) = try Self.boundaries(component)
             single = [.special([start], type: 0), .text(isSecond: false, type: 0), .special([end], type: 0)]
             pair = single + [.special([end], type: 0), .text(isSecond: true, type: 0), .special([end], type: 0)]
-        case "ByteLevel":
-            // Only moves the places of tokens in the text, which Hone does not keep.
-            break
-        case "Sequence":
-            var adding: PostProcessor?
-            for child in try component.children("processors") where try child.type() != "ByteLevel" {
-                if adding != nil {
-                    throw child.unsupported("a second post-processor that adds tokens is not supported")
-                }
-                adding = try PostProcessor(child)
+            if try component.bool("trim_offsets", default: true) {
+                trimmings = [try component.bool("add_prefix_space", default: true)]
             }
-            if let adding { self = adding }
+        case "ByteLevel":
+            // Says nothing of tokens, only of the places of tokens in the text.
+            if try component.bool("trim_offsets", default: true) {
+                trimmings = [try component.bool("add_prefix_space", default: true)]
+            }
+        case "Sequence":
+            var isAdding = false
+            for child in try component.children("processors") {
+                let part = try PostProcessor(child)
+                let trimmings = trimmings + part.trimmings
+                if try child.type() != "ByteLevel" {
+                    if isAdding {
+                        throw child.unsupported("a second post-processor that adds tokens is not supported")
+                    }
+                    isAdding = true
+                    self = part
+                }
+                self.trimmings = trimmings
+            }
         case let type:
             throw component.unsupported("the post-processor “\(type.prefix(80))” is not supported")
         }
@@ -104,58 +117,36 @@ struct PostProcessor: Sendable {
 
     /// Puts the parts together, after shortening them to a length if one is given.
     func encoding(
-        _ first: [Int], _ second: [Int]?, addsSpecialTokens: Bool, maximumLength: Int?
+        _ first: TokenizedText, _ second: TokenizedText?, addsSpecialTokens: Bool, truncation: Truncation
     ) -> Encoding {
-        var first = first[...]
-        var second = second?[...]
+        var first = first
+        var second = second
         var isTruncated = false
-        if let maximumLength {
+        if let maximumLength = truncation.maximumLength {
             let added = addsSpecialTokens ? addedCount(isPair: second != nil) : 0
             let room = max(0, max(0, maximumLength) - added)
-            let lengths = Self.truncated(first.count, second?.count, to: room)
-            isTruncated = lengths.first < first.count || lengths.second < (second?.count ?? 0)
-            first = first.prefix(lengths.first)
-            second = second?.prefix(lengths.second)
+            let counts = (first: first.ids.count, second: second?.ids.count ?? 0)
+            let lengths =
+                second == nil
+                ? (first: min(counts.first, room), second: 0)
+                : truncation.strategy.lengths(counts.first, counts.second, limit: room)
+            isTruncated = lengths != counts
+            first.truncate(to: lengths.first, side: truncation.side)
+            second?.truncate(to: lengths.second, side: truncation.side)
+        }
+        for addsPrefixSpace in trimmings {
+            first.trimOffsets(addsPrefixSpace: addsPrefixSpace)
+            second?.trimOffsets(addsPrefixSpace: addsPrefixSpace)
         }
         var encoding = Encoding(isTruncated: isTruncated)
         for piece in second == nil ? single : pair {
             switch piece {
-            case .text(let isSecond, let type): encoding.append(isSecond ? second ?? [] : first, type: type)
-            case .special(let ids, let type): if addsSpecialTokens { encoding.append(ids[...], type: type) }
+            case .text(false, let type): encoding.append(first, type: type, index: 0)
+            case .text(true, let type): if let second { encoding.append(second, type: type, index: 1) }
+            case .special(let ids, let type):
+                if addsSpecialTokens { encoding.append(special: ids, type: type, hasOffsets: first.hasOffsets) }
             }
         }
         return encoding
-    }
-
-    /// The lengths to which two texts are cut: the longer one first, both to half where both are too long
-    /// (`longest_first` of the reference).
-    private static func truncated(_ first: Int, _ second: Int?, to limit: Int) -> (first: Int, second: Int) {
-        guard let second else { return (min(first, limit), 0) }
-        if first + second <= limit { return (first, second) }
-        var shorter = min(first, second)
-        var longer = shorter > limit ? shorter : max(shorter, limit - shorter)
-        if shorter + longer > limit {
-            shorter = limit / 2
-            longer = shorter + limit % 2
-        }
-        let lengths = first > second ? (first: longer, second: shorter) : (first: shorter, second: longer)
-        return (min(first, lengths.first), min(second, lengths.second))
-    }
-}
-
-/// What a text, or a pair of texts, becomes for a model.
-public struct Encoding: Sendable, Equatable {
-    /// The token ids.
-    public internal(set) var ids: [Int] = []
-    /// For each token, which text it belongs to (BERT's token types): mostly 0 for the first and 1 for the second.
-    public internal(set) var typeIds: [Int] = []
-    /// Whether tokens were cut off to keep to the maximum length.
-    public internal(set) var isTruncated: Bool
-
-    init(isTruncated: Bool = false) { self.isTruncated = isTruncated }
-
-    mutating func append(_ more: ArraySlice<Int>, type: Int) {
-        ids.append(contentsOf: more)
-        typeIds.append(contentsOf: repeatElement(type, count: more.count))
     }
 }

@@ -17,6 +17,7 @@ enum PreTokenizer: Sendable {
     case metaspace(Metaspace)
     case whitespace
     case whitespaceSplit
+    case delimiter([UInt8])
     case punctuation(DelimiterBehavior)
     case digits(individually: Bool)
     case split(TextPattern, DelimiterBehavior, inverted: Bool)
@@ -36,6 +37,12 @@ enum PreTokenizer: Sendable {
         case "Metaspace": self = .metaspace(try Metaspace(component))
         case "Whitespace": self = .whitespace
         case "WhitespaceSplit": self = .whitespaceSplit
+        case "CharDelimiterSplit":
+            let text = try component.string("delimiter")
+            guard text.unicodeScalars.count == 1 else {
+                throw component.problem("“delimiter” should be one character")
+            }
+            self = .delimiter(Array(text.utf8))
         case "Punctuation":
             self = .punctuation(
                 component.value["behavior"] == nil ? .isolated : try Self.behavior(component))
@@ -82,6 +89,7 @@ enum PreTokenizer: Sendable {
         case .bert: pieces.splitLikeBert()
         case .whitespace: pieces.splitIntoRuns()
         case .whitespaceSplit: pieces.split(at: ScalarClasses.whitespace, .removed)
+        case .delimiter(let delimiter): pieces.split(at: .literal(delimiter), .removed, inverted: false)
         case .punctuation(let behavior): pieces.split(at: ScalarClasses.punctuation, behavior)
         case .digits(let individually): pieces.split(at: ScalarClasses.numeric, individually ? .isolated : .contiguous)
         case .split(.words(let scanner), let behavior, let inverted)
@@ -131,16 +139,7 @@ struct Metaspace: Sendable {
     }
 
     func apply(to pieces: inout Pieces) {
-        pieces.rewrite { bytes, piece, isAtStart, output in
-            let first = output.count
-            for byte in bytes[piece.start..<piece.end] {
-                if byte == 0x20 { output.append(contentsOf: replacement) } else { output.append(byte) }
-            }
-            let prepends = prepending == .always || (prepending == .first && isAtStart)
-            if prepends, !output[first...].starts(with: replacement) {
-                output.insert(contentsOf: replacement, at: first)
-            }
-        }
+        pieces.replaceBlanks(by: replacement, prepending: prepending)
         if splits { pieces.split(at: .literal(replacement), .mergedWithNext, inverted: false) }
     }
 }

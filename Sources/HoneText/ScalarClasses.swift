@@ -3,7 +3,7 @@
 /// Built once from `UnicodeRanges`, so that token ids stay the same when a newer standard library knows newer characters.
 struct ScalarClasses: Sendable {
     /// A set of classes.
-    typealias Flags = UInt16
+    typealias Flags = UInt32
 
     static let letter: Flags = 1 << 0
     static let number: Flags = 1 << 1
@@ -20,6 +20,9 @@ struct ScalarClasses: Sendable {
     static let decomposesCompatibly: Flags = 1 << 12
     static let composesCompatibly: Flags = 1 << 13
     static let mappedLater: Flags = 1 << 14
+    static let joinsCluster: Flags = 1 << 15
+    static let startsCluster: Flags = 1 << 16
+    static let breaksCluster: Flags = 1 << 17
 
     /// The table that everything shares; immutable.
     static let shared = ScalarClasses()
@@ -39,7 +42,8 @@ struct ScalarClasses: Sendable {
             (UnicodeRanges.decomposes, Self.decomposes), (UnicodeRanges.composes, Self.composes),
             (UnicodeRanges.decomposesCompatibly, Self.decomposesCompatibly),
             (UnicodeRanges.composesCompatibly, Self.composesCompatibly),
-            (UnicodeRanges.mappedLater, Self.mappedLater),
+            (UnicodeRanges.mappedLater, Self.mappedLater), (UnicodeRanges.joinsCluster, Self.joinsCluster),
+            (UnicodeRanges.startsCluster, Self.startsCluster), (UnicodeRanges.breaksCluster, Self.breaksCluster),
         ]
         var table = [Flags](repeating: 0, count: Self.limit)
         var tail: [(range: ClosedRange<Int>, flags: Flags)] = []
@@ -111,6 +115,14 @@ func nextScalar(_ bytes: [UInt8], _ index: inout Int, _ end: Int) -> UInt32 {
         remaining -= 1
     }
     return scalar
+}
+
+/// Where the scalar starts that ends before an index above zero.
+@inline(__always)
+func scalarStart(_ bytes: [UInt8], before end: Int) -> Int {
+    var start = end - 1
+    while start > 0, bytes[start] & 0xC0 == 0x80 { start -= 1 }
+    return start
 }
 
 /// How many bytes the scalar has whose first byte this is.

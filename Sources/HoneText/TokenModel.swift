@@ -4,6 +4,7 @@ import HoneFormats
 enum TokenModel: Sendable {
     case wordPiece(WordPieceModel)
     case bytePair(BytePairModel)
+    case unigram(UnigramModel)
 
     /// Reads the model of a tokenizer file.
     ///
@@ -14,6 +15,7 @@ enum TokenModel: Sendable {
         switch try Self.type(file) {
         case "WordPiece": self = .wordPiece(try WordPieceModel(file))
         case "BPE": self = .bytePair(try BytePairModel(file, isByteLevel: isByteLevel, isSplit: isSplit))
+        case "Unigram": self = .unigram(try UnigramModel(file))
         case let type:
             throw HoneError(
                 .unsupported, "the model “\(type.prefix(80))” is not supported", file: file.path, item: "model")
@@ -30,6 +32,7 @@ enum TokenModel: Sendable {
             return name
         }
         if file.modelCursor("merges") != nil { return "BPE" }
+        if file.modelCursor("unk_id") != nil { return "Unigram" }
         return file.modelCursor("continuing_subword_prefix") == nil ? "WordLevel" : "WordPiece"
     }
 
@@ -38,16 +41,68 @@ enum TokenModel: Sendable {
         switch self {
         case .wordPiece(let model): model.vocabulary
         case .bytePair(let model): model.vocabulary
+        case .unigram(let model): model.vocabulary
         }
     }
 
-    /// Appends the ids of one piece, which is not empty.
-    @inline(__always)
-    func encode(_ bytes: [UInt8], _ piece: TextMatch, _ scratch: inout EncodingScratch, into ids: inout [Int]) {
+    /// The id of the token that stands for what has none, or -1.
+    var unknownId: Int {
         switch self {
-        case .wordPiece(let model): model.encode(bytes, piece, &scratch.hashes, into: &ids)
-        case .bytePair(let model): model.encode(bytes, piece, &scratch.symbols, into: &ids)
+        case .wordPiece(let model): model.unknownId
+        case .bytePair(let model): Int(model.unknownId)
+        case .unigram(let model): model.unknownId
         }
+    }
+
+    /// This model with tokens that text may not become unless it is trusted.
+    func protecting(_ ids: [Int]) -> TokenModel {
+        switch self {
+        case .wordPiece(var model):
+            model.protect(ids)
+            return .wordPiece(model)
+        case .bytePair(var model):
+            model.protect(ids)
+            return .bytePair(model)
+        case .unigram(var model):
+            model.protect(ids)
+            return .unigram(model)
+        }
+    }
+
+    /// Appends the tokens of one piece, which is not empty.
+    @inline(__always)
+    func encode(_ bytes: [UInt8], _ piece: TextMatch, _ scratch: inout EncodingScratch) {
+        switch self {
+        case .wordPiece(let model): model.encode(bytes, piece, &scratch.hashes, into: &scratch.sink)
+        case .bytePair(let model): model.encode(bytes, piece, &scratch.symbols, into: &scratch.sink)
+        case .unigram(let model): model.encode(bytes, piece, &scratch.lattice, into: &scratch.sink)
+        }
+    }
+}
+
+/// Where a model puts the tokens of a text.
+struct TokenSink {
+    /// The ids so far.
+    var ids: [Int] = []
+    /// Where each token stands in the text that the model was given; only where `isTracked`.
+    var places: [TextMatch] = []
+    /// Whether places are wanted.
+    var isTracked = false
+    /// Whether text must not become special tokens.
+    var protects = true
+
+    /// Appends a token that stands at `start..<end`.
+    @inline(__always)
+    mutating func append(_ id: Int, _ start: Int, _ end: Int) {
+        ids.append(id)
+        if isTracked { places.append(TextMatch(start: start, end: end)) }
+    }
+
+    /// Takes back the tokens behind the first `count`.
+    mutating func truncate(to count: Int) {
+        // Places are handed over piece by piece, so there are fewer of them.
+        if isTracked { places.removeLast(ids.count - count) }
+        ids.removeSubrange(count...)
     }
 }
 
@@ -77,6 +132,15 @@ struct Vocabulary: Sendable {
                 throw cursor.problem("a token stands twice (entry \(table.count + 1))")
             }
         }
+        try self.init(table, largestId: largest, cursor)
+    }
+
+    /// The tokens of a table whose ids count up from zero; the cursor stands at their end, for messages.
+    init(_ table: TokenTable, _ cursor: JSONCursor) throws(HoneError) {
+        try self.init(table, largestId: table.count - 1, cursor)
+    }
+
+    private init(_ table: TokenTable, largestId largest: Int, _ cursor: JSONCursor) throws(HoneError) {
         if table.count == 0 { throw cursor.problem("the vocabulary is empty") }
         var dense: [Int32] = []
         var sparse: [Int32: Int32] = [:]

@@ -21,10 +21,12 @@ struct TokenTable: Sendable {
     private var mask: Int
     /// The part of the file that the tokens come from, for messages.
     private let component: String
+    private let limit: Int
 
-    /// An empty table that has room for a number of tokens.
-    init(_ component: String, capacity: Int = 0) {
+    /// An empty table that has room for a number of tokens, and takes no more than `limit` of them.
+    init(_ component: String, capacity: Int = 0, limit: Int = Self.limit) {
         self.component = component
+        self.limit = limit
         var size = 16
         while size < capacity * 2, size < 1 << 23 { size *= 2 }
         slots = [UInt64](repeating: 0, count: size)
@@ -109,7 +111,7 @@ struct TokenTable: Sendable {
         if ids.count * 2 >= slots.count { try grow() }
         let hash = Self.hash(key, start, end)
         if entry(key, start, end, hash: hash) >= 0 { return false }
-        guard ids.count < Self.limit else { throw problem("there are more than \(Self.limit) tokens") }
+        guard ids.count < limit else { throw problem("there are more than \(limit) tokens") }
         bytes.append(contentsOf: key[start..<end])
         starts.append(bytes.count)
         ids.append(id)
@@ -201,6 +203,16 @@ struct PairTable: Sendable {
         if cells[2 * slot] == .max { count += 1 }
         cells[2 * slot] = key
         cells[2 * slot + 1] = value
+    }
+
+    /// A table of the pairs whose value is kept; `nil` where that is all of them.
+    func filtered(_ isKept: (UInt64) -> Bool) -> PairTable? {
+        let occupied = stride(from: 0, to: cells.count, by: 2).filter { cells[$0] != .max }
+        if occupied.allSatisfy({ isKept(cells[$0 + 1]) }) { return nil }
+        var table = PairTable(component, capacity: count)
+        // What was placed once without colliding too often is placed again.
+        for slot in occupied where isKept(cells[slot + 1]) { try? table.set(cells[slot], cells[slot + 1]) }
+        return table
     }
 
     private func problem(_ message: String) -> HoneError { HoneError(.badFile, message, item: component) }

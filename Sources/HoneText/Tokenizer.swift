@@ -8,9 +8,11 @@ import HoneFormats
 ///     tokenizer.decode([7592, 1010, 2088])   // "hello, world"
 ///
 /// The stages are those of Hugging Face's `tokenizers`, and so are the ids: added tokens are found first; then a normalizer,
-/// a pre-tokenizer, a model (WordPiece or byte-pair encoding), and a post-processor that adds special tokens. The settings
+/// a pre-tokenizer, a model (WordPiece, byte-pair encoding or Unigram), and a post-processor that adds special tokens. The settings
 /// `truncation` and `padding` of the file are ignored: a maximum length is given with each call, and batches are padded by
 /// who makes them.
+///
+/// Text does not become special tokens unless the caller says that it is trusted, whatever it contains.
 ///
 /// Immutable once loaded, so that any number of threads may use it at once.
 public struct Tokenizer: Sendable {
@@ -28,12 +30,16 @@ public struct Tokenizer: Sendable {
     }
 
     /// Reads `tokenizer.json` from a model folder, and the roles of special tokens from `tokenizer_config.json`,
-    /// `special_tokens_map.json` and `config.json` beside it, where they exist; the first that knows a role decides.
+    /// `special_tokens_map.json` and `config.json` beside it, where they exist.
+    ///
+    /// As in transformers, tokens that these files name become special tokens; but one that the vocabulary does not have is
+    /// ignored, because the model has no embedding for it.
     ///
     /// - Throws: as `init(file:)`, for each of the files.
     public init(folder: String) throws {
-        pipeline = try TokenizerPipeline(path: folder + "/tokenizer.json")
-        settings = try TokenizerSettings(folder: folder, pipeline: pipeline)
+        let files = try TokenizerFolder(folder)
+        pipeline = try TokenizerPipeline(path: folder + "/tokenizer.json", declared: files.tokens)
+        settings = try TokenizerSettings(folder: folder, files: files, pipeline: pipeline)
     }
 
     /// How many tokens there are, added tokens included.
@@ -46,19 +52,19 @@ public struct Tokenizer: Sendable {
     ///
     /// - Parameters:
     ///   - addSpecialTokens: put the model's special tokens around the text, such as `[CLS]` and `[SEP]`.
-    ///   - parseSpecialTokens: whether text such as `<|end|>` becomes the special token of that name, as in the reference.
-    ///     Switch it off for text of users that must not forge the structure of a prompt.
-    public func encode(_ text: String, addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true) -> [Int] {
-        encoding(text, addSpecialTokens: addSpecialTokens, parseSpecialTokens: parseSpecialTokens).ids
+    ///   - trusted: whether text such as `<|end|>` becomes the special token of that name. Only for what a program wrote, such
+    ///     as a filled-in chat template: text of users must not be able to forge the structure of a prompt.
+    public func encode(_ text: String, addSpecialTokens: Bool = true, trusted: Bool = false) -> [Int] {
+        encoding(text, addSpecialTokens: addSpecialTokens, trusted: trusted).ids
     }
 
     /// The ids of each text; the same as one after the other, with less work for each.
-    public func encode(_ texts: [String], addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true) -> [[Int]] {
+    public func encode(_ texts: [String], addSpecialTokens: Bool = true, trusted: Bool = false) -> [[Int]] {
         var scratch = EncodingScratch()
         return texts.map { text in
-            let ids = pipeline.ids(of: text, parsesSpecial: parseSpecialTokens, &scratch)
-            guard addSpecialTokens else { return ids }
-            return pipeline.postProcessor.encoding(ids, nil, addsSpecialTokens: true, maximumLength: nil).ids
+            let tokens = pipeline.tokens(of: text, isTrusted: trusted, hasOffsets: false, &scratch)
+            guard addSpecialTokens else { return tokens.ids }
+            return pipeline.postProcessor.encoding(tokens, nil, addsSpecialTokens: true, truncation: Truncation()).ids
         }
     }
 
@@ -66,37 +72,47 @@ public struct Tokenizer: Sendable {
     ///
     /// - Parameters:
     ///   - maximumLength: the most ids to return, special tokens included. Those are always kept, so that a maximum below
-    ///     their number is exceeded. The end of the text is cut off.
+    ///     their number is exceeded.
+    ///   - side: the side that is cut off.
+    ///   - offsets: also find out where in the text each token stands, which takes about twice as long.
     public func encoding(
-        _ text: String, addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true, maximumLength: Int? = nil
+        _ text: String, addSpecialTokens: Bool = true, trusted: Bool = false, maximumLength: Int? = nil,
+        side: TruncationSide = .right, offsets: Bool = false
     ) -> Encoding {
         var scratch = EncodingScratch()
         return pipeline.postProcessor.encoding(
-            pipeline.ids(of: text, parsesSpecial: parseSpecialTokens, &scratch), nil,
-            addsSpecialTokens: addSpecialTokens, maximumLength: maximumLength)
+            pipeline.tokens(of: text, isTrusted: trusted, hasOffsets: offsets, &scratch), nil,
+            addsSpecialTokens: addSpecialTokens, truncation: Truncation(maximumLength: maximumLength, side: side))
     }
 
     /// The ids of two texts in one sequence, such as a question and a passage, with their types.
     ///
     /// - Parameters:
-    ///   - maximumLength: the most ids to return, special tokens included; the longer text is cut first, and both to
-    ///     halves where both are too long (`longest_first`).
+    ///   - maximumLength: the most ids to return, special tokens included.
+    ///   - side: the side of a text that is cut off.
+    ///   - strategy: which text is cut.
     public func encodePair(
-        _ first: String, _ second: String, addSpecialTokens: Bool = true, parseSpecialTokens: Bool = true,
-        maximumLength: Int? = nil
+        _ first: String, _ second: String, addSpecialTokens: Bool = true, trusted: Bool = false,
+        maximumLength: Int? = nil, side: TruncationSide = .right, strategy: TruncationStrategy = .longestFirst,
+        offsets: Bool = false
     ) -> Encoding {
         var scratch = EncodingScratch()
         return pipeline.postProcessor.encoding(
-            pipeline.ids(of: first, parsesSpecial: parseSpecialTokens, &scratch),
-            pipeline.ids(of: second, parsesSpecial: parseSpecialTokens, &scratch),
-            addsSpecialTokens: addSpecialTokens, maximumLength: maximumLength)
+            pipeline.tokens(of: first, isTrusted: trusted, hasOffsets: offsets, &scratch),
+            pipeline.tokens(of: second, isTrusted: trusted, hasOffsets: offsets, &scratch),
+            addsSpecialTokens: addSpecialTokens,
+            truncation: Truncation(maximumLength: maximumLength, side: side, strategy: strategy))
     }
 
     /// The text of some ids; ids that no token has are left out.
     ///
     /// - Parameter skipSpecialTokens: leave out special tokens.
     public func decode(_ ids: [Int], skipSpecialTokens: Bool = true) -> String {
-        pipeline.decode(ids, skipsSpecial: skipSpecialTokens)
+        let text = pipeline.decode(ids, skipsSpecial: skipSpecialTokens)
+        guard settings.cleansUpSpaces, !pipeline.isBytePair else { return text }
+        var bytes = Array(text.utf8)
+        BlankCleanUp.text.apply(to: &bytes, from: 0)
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// The token of an id, as the vocabulary writes it (`##ing`, `Ġthe`, `▁a`).

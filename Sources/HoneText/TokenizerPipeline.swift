@@ -5,6 +5,8 @@ struct EncodingScratch {
     var pieces = Pieces()
     var symbols = BytePairScratch()
     var hashes: [UInt64] = []
+    var lattice = UnigramLattice()
+    var sink = TokenSink()
 }
 
 /// All stages of a tokenizer.
@@ -15,20 +17,24 @@ final class TokenizerPipeline: Sendable {
     let model: TokenModel
     let postProcessor: PostProcessor
     let decoder: Decoder?
+    /// The id that fills up batches as the file says, where it does.
+    let paddingId: Int?
     /// Whether the model works on bytes, so that the last step of `ByteLevel` is left out.
     private let isByteLevel: Bool
 
     /// Reads a `tokenizer.json`; every error names the file.
-    convenience init(path: String) throws(HoneError) {
+    ///
+    /// - Parameter declared: tokens that the files beside it describe.
+    convenience init(path: String, declared: [TokenizerFolder.Token] = []) throws(HoneError) {
         do throws(HoneError) {
-            try self.init(try TokenizerFile(path: path))
+            try self.init(try TokenizerFile(path: path), declared: declared)
         } catch {
             throw error.inFile(path)
         }
     }
 
     /// Reads the stages of a tokenizer file.
-    init(_ file: TokenizerFile) throws(HoneError) {
+    init(_ file: TokenizerFile, declared: [TokenizerFolder.Token] = []) throws(HoneError) {
         func component(_ name: String) throws(HoneError) -> Component? {
             guard let value = try file.part(name) else { return nil }
             return Component(value, file: file.path, place: name)
@@ -37,12 +43,17 @@ final class TokenizerPipeline: Sendable {
         preTokenizer = if let value = try component("pre_tokenizer") { try PreTokenizer(value) } else { nil }
         let mayWorkOnBytes = try BytePairModel.mayWorkOnBytes(file)
         isByteLevel = mayWorkOnBytes && preTokenizer?.endsInByteLevel == true
-        model = try TokenModel(file, isByteLevel: isByteLevel, isSplit: preTokenizer != nil)
-        added = try AddedTokens(file, vocabulary: model.vocabulary, normalizer: normalizer)
+        let model = try TokenModel(file, isByteLevel: isByteLevel, isSplit: preTokenizer != nil)
+        added = try AddedTokens(file, declared: declared, vocabulary: model.vocabulary, normalizer: normalizer)
+        self.model = model.protecting(added.specialIds)
         postProcessor =
             if let value = try component("post_processor") { try PostProcessor(value) } else { PostProcessor() }
+        paddingId = try file.part("padding")?["pad_id"]?.integer.flatMap { $0 >= 0 ? $0 : nil }
         decoder = if let value = try component("decoder") { try Decoder(value) } else { nil }
     }
+
+    /// Whether the model is byte-pair encoding.
+    var isBytePair: Bool { if case .bytePair = model { true } else { false } }
 
     /// The id of a token.
     func id(_ token: String) -> Int? {
@@ -53,55 +64,81 @@ final class TokenizerPipeline: Sendable {
     }
 
     /// The ids of a text, without those that the post-processor adds.
-    func ids(of text: String, parsesSpecial: Bool, _ scratch: inout EncodingScratch) -> [Int] {
-        let bytes = Array(text.utf8)
-        var ids: [Int] = []
-        ids.reserveCapacity(bytes.count / 3 + 8)
-        for segment in added.segments(of: bytes, inNormalized: false, parsesSpecial: parsesSpecial) {
-            if let id = segment.id {
-                ids.append(id)
-            } else if segment.range.start == 0, segment.range.end == bytes.count {
-                appendNormalized(bytes, isAtStart: true, parsesSpecial, &scratch, &ids)
-            } else {
-                let part = Array(bytes[segment.range.start..<segment.range.end])
-                appendNormalized(part, isAtStart: segment.range.start == 0, parsesSpecial, &scratch, &ids)
-            }
-        }
-        return ids
+    func ids(of text: String, isTrusted: Bool, _ scratch: inout EncodingScratch) -> [Int] {
+        tokens(of: text, isTrusted: isTrusted, hasOffsets: false, &scratch).ids
     }
 
-    /// Appends the ids of a text without plain added tokens: normalises it and looks for the normalised ones.
+    /// The tokens of a text, without those that the post-processor adds.
+    ///
+    /// - Parameters:
+    ///   - isTrusted: whether text may become special tokens.
+    ///   - hasOffsets: find out where each token stands.
+    func tokens(
+        of text: String, isTrusted: Bool, hasOffsets: Bool, _ scratch: inout EncodingScratch
+    ) -> TokenizedText {
+        let bytes = Array(text.utf8)
+        var collector = TokenCollector(
+            original: bytes, hasOffsets: hasOffsets, trims: hasOffsets && !postProcessor.trimmings.isEmpty)
+        scratch.sink = TokenSink(isTracked: hasOffsets, protects: !isTrusted)
+        scratch.sink.ids.reserveCapacity(bytes.count / 3 + 8)
+        let whole = AlignedText(bytes, tracks: hasOffsets)
+        for segment in added.segments(of: bytes, inNormalized: false, isTrusted: isTrusted) {
+            if let id = segment.id {
+                append(id, whole, segment.range, &scratch, &collector)
+            } else if segment.range.start == 0, segment.range.end == bytes.count {
+                appendNormalized(whole, isAtStart: true, isTrusted, &scratch, &collector)
+            } else {
+                let isAtStart = segment.range.start == 0
+                appendNormalized(whole[segment.range], isAtStart: isAtStart, isTrusted, &scratch, &collector)
+            }
+        }
+        return collector.finish(scratch.sink.ids)
+    }
+
+    /// Appends an added token that stands at a place of a text.
+    private func append(
+        _ id: Int, _ text: AlignedText, _ range: TextMatch, _ scratch: inout EncodingScratch,
+        _ collector: inout TokenCollector
+    ) {
+        scratch.sink.append(id, range.start, range.end)
+        guard scratch.sink.isTracked else { return }
+        collector.collect(&scratch.sink, text.origins) { _ in text.bytes[range.start..<range.end] }
+    }
+
+    /// Appends the tokens of a text without plain added tokens: normalises it and looks for the normalised ones.
     private func appendNormalized(
-        _ text: consuming [UInt8], isAtStart: Bool, _ parsesSpecial: Bool, _ scratch: inout EncodingScratch,
-        _ ids: inout [Int]
+        _ text: consuming AlignedText, isAtStart: Bool, _ isTrusted: Bool, _ scratch: inout EncodingScratch,
+        _ collector: inout TokenCollector
     ) {
         var text = text
         var isAtStart = isAtStart
         normalizer?.apply(to: &text, isAtStart: &isAtStart)
         guard added.hasNormalized else {
-            appendPieces(text, isAtStart: isAtStart, &scratch, &ids)
+            appendPieces(text, isAtStart: isAtStart, &scratch, &collector)
             return
         }
-        for segment in added.segments(of: text, inNormalized: true, parsesSpecial: parsesSpecial) {
+        for segment in added.segments(of: text.bytes, inNormalized: true, isTrusted: isTrusted) {
             if let id = segment.id {
-                ids.append(id)
+                append(id, text, segment.range, &scratch, &collector)
             } else {
-                let part = Array(text[segment.range.start..<segment.range.end])
-                appendPieces(part, isAtStart: isAtStart && segment.range.start == 0, &scratch, &ids)
+                let isAtStart = isAtStart && segment.range.start == 0
+                appendPieces(text[segment.range], isAtStart: isAtStart, &scratch, &collector)
             }
         }
     }
 
-    /// Appends the ids of a normalised text without added tokens.
+    /// Appends the tokens of a normalised text without added tokens.
     private func appendPieces(
-        _ text: [UInt8], isAtStart: Bool, _ scratch: inout EncodingScratch, _ ids: inout [Int]
+        _ text: AlignedText, isAtStart: Bool, _ scratch: inout EncodingScratch, _ collector: inout TokenCollector
     ) {
         scratch.pieces.reset(to: text, isAtStart: isAtStart)
         preTokenizer?.apply(to: &scratch.pieces, keepsBytes: isByteLevel)
         let bytes = scratch.pieces.bytes
         for index in scratch.pieces.ranges.indices {
-            let piece = scratch.pieces.ranges[index]
-            model.encode(bytes, piece, &scratch, into: &ids)
+            model.encode(bytes, scratch.pieces.ranges[index], &scratch)
+        }
+        if scratch.sink.isTracked {
+            collector.collect(&scratch.sink, scratch.pieces.origins) { model.vocabulary.token(id: $0) ?? [] }
         }
     }
 

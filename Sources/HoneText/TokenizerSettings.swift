@@ -19,6 +19,9 @@ public struct TokenizerSettings: Sendable {
     public var maskId: Int?
     /// The most tokens that the model takes, where the files say something sensible: from 1 to 100 million.
     public var maximumLength: Int?
+    /// Whether decoding takes back blanks before punctuation and English contractions (not where the model is byte-pair
+    /// encoding, whose blanks are the text's own).
+    public var cleansUpSpaces = false
     /// The Jinja text of the chat template: from `chat_template.jinja`, or from `tokenizer_config.json`, where of several
     /// the one called `default` is taken.
     public var chatTemplate: String?
@@ -27,38 +30,23 @@ public struct TokenizerSettings: Sendable {
     public init() {}
 
     /// Reads what is there of `tokenizer_config.json`, `special_tokens_map.json`, `config.json` and `chat_template.jinja`.
-    init(folder: String, pipeline: TokenizerPipeline) throws {
-        func read(_ name: String) throws -> JSON? {
-            let path = folder + "/" + name
-            guard FileManager.default.fileExists(atPath: path) else { return nil }
-            let value = try JSON.read(file: path)
-            guard value.object != nil else {
-                throw HoneError(.badFile, "should hold an object, found \(value.kind)", file: path)
-            }
-            return value
-        }
-        let config = try read("tokenizer_config.json")
-        let map = try read("special_tokens_map.json")
-        let model = try read("config.json")
-
+    init(folder: String, files: TokenizerFolder, pipeline: TokenizerPipeline) throws {
         func id(_ role: String) -> Int? {
-            for source in [config, map] {
-                // A token is a string, or an object that describes it.
-                guard let value = source?["\(role)_token"] else { continue }
-                if let content = value.string ?? value["content"]?.string, let id = pipeline.id(content) { return id }
-            }
+            if let token = files.token(role), let id = pipeline.id(token) { return id }
             // A model may have several tokens that end a sequence.
-            guard let value = model?["\(role)_token_id"] else { return nil }
+            guard let value = files.model?["\(role)_token_id"] else { return nil }
             guard let id = value.integer ?? value.array?.first?.integer, id >= 0 else { return nil }
             return id
         }
-        padId = id("pad")
+        let config = files.config
+        padId = id("pad") ?? pipeline.paddingId
         bosId = id("bos")
         eosId = id("eos")
         clsId = id("cls")
         sepId = id("sep")
         unkId = id("unk")
         maskId = id("mask")
+        cleansUpSpaces = config?["clean_up_tokenization_spaces"]?.bool ?? false
         if let length = config?["model_max_length"]?.integer, (1...100_000_000).contains(length) {
             maximumLength = length
         }

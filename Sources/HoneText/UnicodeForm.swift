@@ -29,57 +29,60 @@ enum UnicodeForm: Sendable {
 
     /// Brings a text into the form. Scalars whose mapping is younger than the version of Unicode that the reference
     /// tokenizers follow stay as they are.
-    func apply(to text: inout [UInt8]) {
-        if text.allSatisfy({ $0 < 0x80 }) { return }
+    func apply(to text: inout AlignedText) {
+        if text.bytes.allSatisfy({ $0 < 0x80 }) { return }
         let classes = ScalarClasses.shared
         let sensitive = sensitive
-        var output: [UInt8] = []
-        var copied = 0
+        var rewriter = TextRewriter(text)
+        let bytes = text.bytes
         var index = 0
         // The start of the scalar before `index`: what follows may compose with it.
         var previous = 0
-        while index < text.count {
+        while index < bytes.count {
             let start = index
-            if classes[nextScalar(text, &index, text.count)] & sensitive == 0 {
+            if classes[nextScalar(bytes, &index, bytes.count)] & sensitive == 0 {
                 previous = start
                 continue
             }
-            while index < text.count {
+            while index < bytes.count {
                 var next = index
-                if classes[nextScalar(text, &next, text.count)] & sensitive == 0 { break }
+                if classes[nextScalar(bytes, &next, bytes.count)] & sensitive == 0 { break }
                 index = next
             }
-            output.append(contentsOf: text[copied..<previous])
-            append(text, previous, index, to: &output)
-            copied = index
+            rewriter.keep(upTo: previous)
+            rewriter.append(changed(bytes, previous, index), replacing: previous)
+            rewriter.skip(to: index)
             previous = index
         }
-        if copied == 0 { return }
-        output.append(contentsOf: text[copied...])
-        text = output
+        if !rewriter.isUntouched { text = rewriter.finish() }
     }
 
-    private func append(_ text: [UInt8], _ start: Int, _ end: Int, to output: inout [UInt8]) {
-        var scalars: [UInt32] = []
+    /// The scalars of a part of a text in this form, each with its change in number (see `TextRewriter.append`).
+    private func changed(_ text: [UInt8], _ start: Int, _ end: Int) -> [(scalar: UInt32, change: Int)] {
+        var scalars: [(scalar: UInt32, change: Int)] = []
         var index = start
         while index < end { appendDecomposition(of: nextScalar(text, &index, end), to: &scalars) }
-        var combiningClasses = scalars.map(Self.combiningClass)
+        var combiningClasses = scalars.map { Self.combiningClass($0.scalar) }
         Self.order(&scalars, &combiningClasses)
         if composes { Self.compose(&scalars, combiningClasses) }
-        for scalar in scalars { appendScalar(scalar, to: &output) }
+        return scalars
     }
 
-    private func appendDecomposition(of scalar: UInt32, to scalars: inout [UInt32]) {
+    private func appendDecomposition(of scalar: UInt32, to scalars: inout [(scalar: UInt32, change: Int)]) {
         let flags = ScalarClasses.shared[scalar]
         let own = isCompatible ? ScalarClasses.decomposesCompatibly : ScalarClasses.decomposes
         guard flags & own != 0, flags & ScalarClasses.mappedLater == 0, let value = Unicode.Scalar(scalar) else {
-            scalars.append(scalar)
+            scalars.append((scalar, 0))
             return
         }
         let text = String(value)
         let mapped =
             isCompatible ? text.decomposedStringWithCompatibilityMapping : text.decomposedStringWithCanonicalMapping
-        for scalar in mapped.unicodeScalars { scalars.append(scalar.value) }
+        var change = 0
+        for scalar in mapped.unicodeScalars {
+            scalars.append((scalar.value, change))
+            change = 1
+        }
     }
 
     /// The canonical combining class; 0 for what the reference does not know as a mark.
@@ -91,7 +94,9 @@ enum UnicodeForm: Sendable {
     }
 
     /// Puts marks in canonical order: by class, equals as they stand (UAX #15, D109).
-    private static func order(_ scalars: inout [UInt32], _ combiningClasses: inout [UInt8]) {
+    private static func order(
+        _ scalars: inout [(scalar: UInt32, change: Int)], _ combiningClasses: inout [UInt8]
+    ) {
         var start = 0
         while start < scalars.count {
             guard combiningClasses[start] != 0 else {
@@ -112,20 +117,20 @@ enum UnicodeForm: Sendable {
     }
 
     /// Joins each starter with the marks behind it that are not blocked (UAX #15, D117).
-    private static func compose(_ scalars: inout [UInt32], _ combiningClasses: [UInt8]) {
-        var kept: [UInt32] = []
+    private static func compose(_ scalars: inout [(scalar: UInt32, change: Int)], _ combiningClasses: [UInt8]) {
+        var kept: [(scalar: UInt32, change: Int)] = []
         var starter: Int?
         var lastClass: UInt8 = 0
-        for (scalar, combiningClass) in zip(scalars, combiningClasses) {
+        for (element, combiningClass) in zip(scalars, combiningClasses) {
             if let starter, kept.count == starter + 1 || lastClass < combiningClass,
-                let joined = composite(kept[starter], scalar)
+                let joined = composite(kept[starter].scalar, element.scalar)
             {
-                kept[starter] = joined
+                kept[starter] = (joined, kept[starter].change + element.change - 1)
                 continue
             }
             if combiningClass == 0 { starter = kept.count }
             lastClass = combiningClass
-            kept.append(scalar)
+            kept.append(element)
         }
         scalars = kept
     }

@@ -6,8 +6,10 @@ struct WordPieceModel: Sendable {
     let vocabulary: Vocabulary
     /// The tokens that continue a word, without their prefix.
     private let continuations: TokenTable
-    private let unknownId: Int
+    let unknownId: Int
     private let longestWord: Int
+    /// The ids of tokens that text may not become unless it is trusted.
+    private var specialIds: Set<Int32> = []
 
     /// Reads the model of a tokenizer file.
     init(_ file: TokenizerFile) throws(HoneError) {
@@ -34,48 +36,51 @@ struct WordPieceModel: Sendable {
         self.continuations = continuations
     }
 
-    /// Appends the ids of one word.
-    func encode(_ bytes: [UInt8], _ piece: TextMatch, _ hashes: inout [UInt64], into ids: inout [Int]) {
+    /// Says which tokens text may not become unless it is trusted.
+    mutating func protect(_ ids: [Int]) { specialIds = Set(ids.compactMap { Int32(exactly: $0) }) }
+
+    /// Appends the tokens of one word.
+    func encode(_ bytes: [UInt8], _ piece: TextMatch, _ hashes: inout [UInt64], into sink: inout TokenSink) {
         if piece.end - piece.start > longestWord {
             var characters = 0
             for index in piece.start..<piece.end where bytes[index] & 0xC0 != 0x80 { characters += 1 }
             if characters > longestWord {
-                ids.append(unknownId)
+                sink.append(unknownId, piece.start, piece.end)
                 return
             }
         }
-        let before = ids.count
+        let before = sink.ids.count
         var start = piece.start
         while start < piece.end {
             let (id, end) =
                 start == piece.start
-                ? Self.longestMatch(vocabulary.table, bytes, start, piece.end, &hashes)
-                : Self.longestMatch(continuations, bytes, start, piece.end, &hashes)
+                ? longestMatch(vocabulary.table, bytes, start, piece.end, &hashes, protects: sink.protects)
+                : longestMatch(continuations, bytes, start, piece.end, &hashes, protects: sink.protects)
             if id < 0 {
-                ids.removeSubrange(before...)
-                ids.append(unknownId)
+                sink.truncate(to: before)
+                sink.append(unknownId, piece.start, piece.end)
                 return
             }
-            ids.append(Int(id))
+            sink.append(Int(id), start, end)
             start = end
         }
     }
 
     /// The id of the longest token that starts at `start`, and where it ends; -1 where there is none.
     @inline(__always)
-    private static func longestMatch(
-        _ table: TokenTable, _ bytes: [UInt8], _ start: Int, _ wordEnd: Int, _ hashes: inout [UInt64]
+    private func longestMatch(
+        _ table: TokenTable, _ bytes: [UInt8], _ start: Int, _ wordEnd: Int, _ hashes: inout [UInt64], protects: Bool
     ) -> (id: Int32, end: Int) {
         // First the whole rest, which is the usual case, then prefixes from long to short.
         if wordEnd - start <= table.longest {
             let entry = table.entry(bytes, start, wordEnd, hash: TokenTable.hash(bytes, start, wordEnd))
-            if entry >= 0 { return (table.ids[entry], wordEnd) }
+            if entry >= 0, !(protects && specialIds.contains(table.ids[entry])) { return (table.ids[entry], wordEnd) }
         }
-        return longestPrefix(table, bytes, start, min(wordEnd - 1, start + table.longest), &hashes)
+        return longestPrefix(table, bytes, start, min(wordEnd - 1, start + table.longest), &hashes, protects: protects)
     }
 
-    private static func longestPrefix(
-        _ table: TokenTable, _ bytes: [UInt8], _ start: Int, _ limit: Int, _ hashes: inout [UInt64]
+    private func longestPrefix(
+        _ table: TokenTable, _ bytes: [UInt8], _ start: Int, _ limit: Int, _ hashes: inout [UInt64], protects: Bool
     ) -> (id: Int32, end: Int) {
         hashes.removeAll(keepingCapacity: true)
         var hash = TokenTable.emptyHash
@@ -88,7 +93,7 @@ struct WordPieceModel: Sendable {
             // Tokens are valid text, so one can only end where a character does.
             if bytes[end] & 0xC0 != 0x80 {
                 let entry = table.entry(bytes, start, end, hash: hashes[end - start - 1])
-                if entry >= 0 { return (table.ids[entry], end) }
+                if entry >= 0, !(protects && specialIds.contains(table.ids[entry])) { return (table.ids[entry], end) }
             }
             end -= 1
         }

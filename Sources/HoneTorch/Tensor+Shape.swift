@@ -117,6 +117,11 @@ extension Tensor {
         try Shapes.indexAdd(.tensor(self), .integer(dimension), .tensor(indices), .tensor(source))
     }
 
+    /// A copy in which the elements that `indices` name along a dimension are those of `source`; both have one shape.
+    public func scattering(_ source: Tensor, at indices: Tensor, dimension: Int) throws -> Tensor {
+        try Shapes.scatter(.tensor(self), .integer(dimension), .tensor(indices), .tensor(source))
+    }
+
     /// Overwrites the slices named by `indices` with those of `source`, in place.
     public func copyInPlace(_ source: Tensor, at indices: Tensor, dimension: Int = 0) throws {
         try Shapes.indexCopyI.run(.tensor(self), .integer(dimension), .tensor(indices), .tensor(source))

@@ -8,7 +8,10 @@ import Testing
 enum Fixtures {
     static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures")
 
-    static let names = ["gpt2", "llama3", "sentencepiece", "wordpiece", "other"]
+    static let names = [
+        "gpt2", "roberta", "neox", "qwen2", "llama3", "sentencepiece", "llama2", "t5", "unigram", "wordpiece", "mpnet",
+        "other",
+    ]
 
     static func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
 
@@ -32,4 +35,12 @@ enum Fixtures {
 extension JSON {
     /// The whole numbers of an array.
     var integers: [Int] { array?.compactMap(\.integer) ?? [] }
+
+    /// The whole numbers of an array, two by two.
+    var offsets: [TokenOffset] {
+        let numbers = integers
+        return stride(from: 0, to: numbers.count - 1, by: 2).map {
+            TokenOffset(start: numbers[$0], end: numbers[$0 + 1])
+        }
+    }
 }

@@ -15,10 +15,11 @@ import Testing
         for example in cases {
             let text = try #require(example["text"]?.string)
             for (name, form) in forms {
-                var bytes = Array(text.utf8)
-                form.apply(to: &bytes)
+                var formed = AlignedText(Array(text.utf8), tracks: false)
+                form.apply(to: &formed)
                 let expected = Array((example[name]?.string ?? text).utf8)
-                #expect(bytes == expected, "\(name) of \(text.unicodeScalars.map { String($0.value, radix: 16) })")
+                #expect(
+                    formed.bytes == expected, "\(name) of \(text.unicodeScalars.map { String($0.value, radix: 16) })")
             }
         }
     }
@@ -26,7 +27,7 @@ import Testing
     private func pieces(_ text: String, _ json: String) throws -> [String] {
         let component = Component(try JSON.parse(json), file: "made", place: "pre_tokenizer")
         var pieces = Pieces()
-        pieces.reset(to: Array(text.utf8), isAtStart: true)
+        pieces.reset(to: AlignedText(Array(text.utf8), tracks: false), isAtStart: true)
         try PreTokenizer(component).apply(to: &pieces, keepsBytes: false)
         return pieces.ranges.map { String(decoding: pieces.bytes[$0.start..<$0.end], as: UTF8.self) }
     }

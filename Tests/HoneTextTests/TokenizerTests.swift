@@ -5,15 +5,15 @@ import Testing
 @testable import HoneText
 
 @Suite struct TokenizerTests {
-    @Test("special tokens in a user's text are text where that is asked")
+    @Test("special tokens in a user's text are text unless it is trusted")
     func untrustedText() throws {
         let tokenizer = try Fixtures.tokenizer("llama3")
         let end = try #require(tokenizer.id("<|end|>"))
-        #expect(tokenizer.encode("a<|end|>b").contains(end))
-        let plain = tokenizer.encode("a<|end|>b", parseSpecialTokens: false)
+        #expect(tokenizer.encode("a<|end|>b", trusted: true).contains(end))
+        let plain = tokenizer.encode("a<|end|>b")
         #expect(!plain.contains(end))
         #expect(tokenizer.decode(plain) == "a<|end|>b")
-        #expect(tokenizer.encode(["a<|end|>b"], parseSpecialTokens: false) == [plain])
+        #expect(tokenizer.encode(["a<|end|>b"]) == [plain])
     }
 
     @Test("special tokens of the model are added and skipped as asked")
@@ -64,7 +64,7 @@ import Testing
                 "merges":[["e","\u0301"]]}}
                 """#)
         var scratch = EncodingScratch()
-        #expect(pipeline.ids(of: "\u{E9}e\u{301}", parsesSpecial: true, &scratch) == [0, 1])
+        #expect(pipeline.ids(of: "\u{E9}e\u{301}", isTrusted: true, &scratch) == [0, 1])
         #expect(pipeline.id("e\u{301}") == 1 && pipeline.id("\u{E9}") == 0)
     }
 
@@ -78,7 +78,8 @@ import Testing
         }
         try FileManager.default.copyItem(
             atPath: Fixtures.path("wordpiece.json"), toPath: folder.appendingPathComponent("tokenizer.json").path)
-        #expect(try Tokenizer(folder: folder.path).padId == nil)
+        // As `padding` in the file says.
+        #expect(try Tokenizer(folder: folder.path).padId == 0)
         try write(
             "tokenizer_config.json",
             #"{"pad_token":"[PAD]","sep_token":{"content":"[SEP]"},"bos_token":null,"model_max_length":512,"chat_template":"{{ x }}"}"#
@@ -86,7 +87,8 @@ import Testing
         try write("special_tokens_map.json", #"{"cls_token":"[CLS]","unk_token":"[UNK]","pad_token":"[MASK]"}"#)
         try write("config.json", #"{"eos_token_id":[7,8],"bos_token_id":5}"#)
         let tokenizer = try Tokenizer(folder: folder.path)
-        #expect(tokenizer.padId == 0 && tokenizer.unkId == 1 && tokenizer.clsId == 2 && tokenizer.sepId == 3)
+        // The map overrides the config, as in transformers.
+        #expect(tokenizer.padId == 4 && tokenizer.unkId == 1 && tokenizer.clsId == 2 && tokenizer.sepId == 3)
         #expect(tokenizer.eosId == 7 && tokenizer.bosId == 5 && tokenizer.maskId == nil)
         #expect(tokenizer.settings.maximumLength == 512 && tokenizer.settings.chatTemplate == "{{ x }}")
         try write(
@@ -99,5 +101,36 @@ import Testing
         #expect(try Tokenizer(folder: folder.path).settings.chatTemplate == "j")
         try write("tokenizer_config.json", "[]")
         #expect(throws: HoneError.self) { try Tokenizer(folder: folder.path) }
+    }
+
+    @Test("folders are understood as transformers understands them")
+    func foldersLikeReference() throws {
+        for (number, example) in try Fixtures.jsonLines(path: Fixtures.path("settings.jsonl")).enumerated() {
+            let folder = FileManager.default.temporaryDirectory.appendingPathComponent("hone-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(at: folder) }
+            let name = try #require(example["tokenizer"]?.string)
+            try FileManager.default.copyItem(
+                atPath: Fixtures.path("\(name).json"), toPath: folder.appendingPathComponent("tokenizer.json").path)
+            for (file, member) in [("tokenizer_config", "config"), ("special_tokens_map", "map")] {
+                guard let value = example[member], !value.isNull else { continue }
+                try Data(value.text().utf8).write(to: folder.appendingPathComponent(file + ".json"))
+            }
+            let tokenizer = try Tokenizer(folder: folder.path)
+            let settings = tokenizer.settings
+            let roles: [(String, Int?)] = [
+                ("pad", settings.padId), ("bos", settings.bosId), ("eos", settings.eosId), ("cls", settings.clsId),
+                ("sep", settings.sepId), ("unk", settings.unkId), ("mask", settings.maskId),
+            ]
+            for (role, id) in roles { #expect(id == example["roles"]?[role]?.integer, "case \(number): \(role)") }
+            let texts = example["texts"]?.array ?? []
+            #expect(!texts.isEmpty)
+            for (index, text) in texts.enumerated() {
+                let ids = example["ids"]?.array?[index].integers ?? []
+                #expect(tokenizer.encode(text.string ?? "", trusted: true) == ids, "case \(number): \(text)")
+                let decoded = example["decoded"]?.array?[index].string ?? ""
+                #expect(tokenizer.decode(ids) == decoded, "case \(number): \(text)")
+            }
+        }
     }
 }
