@@ -25,8 +25,8 @@ struct HoneMain: ParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, GenerateCommand.self,
-            ChatCommand.self, EmbedCommand.self, TokenizeCommand.self,
+            FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, ExportCommand.self,
+            GenerateCommand.self, ChatCommand.self, EmbedCommand.self, TokenizeCommand.self,
             MethodsCommand.self, DoctorCommand.self,
         ])
 
