@@ -26,7 +26,7 @@ public struct Specialist {
             adapter.method.attachments(adapter.parameters, model: base.transformer, dropout: nil))
         let preamble = InContextExamples.preamble(
             adapter.demonstrations, classification: adapter.task != .generation)
-        encoder = ExampleEncoder(base, options: adapter.encoding, preamble: preamble)
+        encoder = try ExampleEncoder(base, options: adapter.encoding, preamble: preamble)
     }
 
     /// Work of about this many tokens is done at once.
@@ -78,7 +78,7 @@ public struct Specialist {
     public func probabilities(_ examples: [Example]) throws -> [Float] {
         guard case .classification(let classes) = adapter.task, !examples.isEmpty else { return [] }
         if adapter.parameters[ClassificationHead.weight] == nil { return try labelLikelihoods(examples) }
-        let features = try features(examples.map(encoder.encode))
+        let features = try features(try examples.map(encoder.encode))
         return try withoutGradients {
             let logits = try ClassificationHead.logits(features, adapter.parameters)
             precondition(logits.size(1) == classes)
@@ -95,7 +95,7 @@ public struct Specialist {
                 var row = example
                 row.input = .prompt(prompt)
                 row.target = .completion(" " + label)
-                rows.append(encoder.encode(row))
+                rows.append(try encoder.encode(row))
             }
         }
         let losses = try targetLosses(rows)
@@ -135,15 +135,20 @@ public struct Specialist {
         }
     }
 
+    /// The tokens that end an answer: those that the model's folder names, and the one that ends a turn of a conversation.
+    public var endIds: Set<Int> {
+        get throws { try GenerationDefaults(base).endIds.union([encoder.turnEnd].compactMap { $0 }) }
+    }
+
     /// What the specialist goes on with after each prompt.
     ///
-    /// - Parameter options: with `stopIds` empty, the tokenizer's end token stops a row.
+    /// - Parameter options: with `stopIds` empty, the end tokens of the model's folder stop a row, and the token that ends a turn.
     public func generate(_ examples: [Example], options: GenerationOptions) throws -> [String] {
         var options = options
-        if options.stopIds.isEmpty, let end = base.tokenizer.eosId { options.stopIds = [end] }
+        if options.stopIds.isEmpty { options.stopIds = try endIds }
         let room = base.configuration.maximumLength - transformer.attachments.promptLength - options.maximumNewTokens
-        let prompts = examples.map { example in
-            let ids = encoder.prompt(example)
+        let prompts = try examples.map { example in
+            let ids = try encoder.prompt(example)
             return room > 0 && ids.count > room ? Array(ids.suffix(room)) : ids
         }
         var texts = [String](repeating: "", count: examples.count)
@@ -173,7 +178,7 @@ public struct TargetPositions {
         var ids: [Int] = []
         var rows: [Int] = []
         for (row, example) in examples.enumerated() {
-            for place in max(1, example.targetStart)..<max(max(1, example.targetStart), example.ids.count) {
+            for place in example.targets.joined() {
                 positions.append(row * length + place - 1)
                 ids.append(example.ids[place])
                 rows.append(row)

@@ -8,6 +8,8 @@ enum AttentionMask {
     case causal
     /// True where a query may look at a key, broadcast to `[rows, heads, queries, keys]`.
     case allowed(Tensor)
+    /// Added to the scores, broadcast to `[rows, heads, queries, keys]`; minus infinity where a query may not look.
+    case added(Tensor)
 
     /// The mask of a forward pass.
     ///
@@ -53,5 +55,32 @@ enum AttentionMask {
         let itself = try Tensor.full([queries, past + queries], 1, on: device).lowerTriangle(diagonal: past)
             .upperTriangle(diagonal: past).to(.bool)
         self = .allowed(try all.logicalAnd(valid.unsqueezed(1)).logicalOr(itself).unsqueezed(1))
+    }
+}
+
+extension AttentionMask {
+    /// The same mask with a bias of the scores, `[1, heads, queries, keys]`.
+    func biased(by bias: Tensor) throws -> AttentionMask {
+        switch self {
+        case .none: return .added(bias)
+        case .causal:
+            let ahead = try Tensor.full([bias.size(-2), bias.size(-1)], 1, on: bias.device).upperTriangle(diagonal: 1)
+            return .added(try bias.filled(where: ahead.to(.bool), with: -Double.infinity))
+        case .allowed(let allowed):
+            return .added(try bias.filled(where: allowed.logicalNot(), with: -Double.infinity))
+        case .added(let other): return .added(try other + bias)
+        }
+    }
+
+    /// Attention under this mask: queries `[rows, heads, length, width]`, keys and values `[rows, heads, keyLength, width]`.
+    ///
+    /// - Parameter scale: of the scores; one over the square root of the width where left out.
+    func attention(_ queries: Tensor, keys: Tensor, values: Tensor, scale: Double? = nil) throws -> Tensor {
+        switch self {
+        case .none: try queries.attention(keys: keys, values: values, scale: scale)
+        case .causal: try queries.attention(keys: keys, values: values, isCausal: true, scale: scale)
+        case .allowed(let allowed): try queries.attention(keys: keys, values: values, mask: allowed, scale: scale)
+        case .added(let scores): try queries.attention(keys: keys, values: values, mask: scores, scale: scale)
+        }
     }
 }

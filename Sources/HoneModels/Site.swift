@@ -22,14 +22,21 @@ public struct Site: Hashable, Sendable {
 extension TransformerConfiguration {
     /// Every site, in the order of the forward pass.
     public var sites: [Site] {
+        stacks.flatMap { stack in stack.stackSites.map { Site(path: stack.prefix + $0.path, kind: $0.kind) } }
+    }
+
+    /// The sites of one stack, without its prefix.
+    private var stackSites: [Site] {
         var all = [Site(path: "embeddings", kind: .state(width: width))]
         for layer in 0..<layerCount {
-            let attention = linearMaps.filter { $0.name.hasPrefix("attention.") }
-            for map in attention where map.name != "attention.output" { all.append(site(layer, map)) }
-            all.append(
-                Site(path: "layers.\(layer).attention.heads", kind: .heads(count: headCount, width: headWidth)))
-            for map in attention where map.name == "attention.output" { all.append(site(layer, map)) }
-            all.append(Site(path: "layers.\(layer).attention", kind: .state(width: width)))
+            for sublayer in hasCrossAttention ? ["attention", "crossAttention"] : ["attention"] {
+                let maps = linearMaps.filter { $0.name.hasPrefix(sublayer + ".") }
+                for map in maps where map.name != sublayer + ".output" { all.append(site(layer, map)) }
+                all.append(
+                    Site(path: "layers.\(layer).\(sublayer).heads", kind: .heads(count: headCount, width: headWidth)))
+                for map in maps where map.name == sublayer + ".output" { all.append(site(layer, map)) }
+                all.append(Site(path: "layers.\(layer).\(sublayer)", kind: .state(width: width)))
+            }
             for map in linearMaps where map.name.hasPrefix("mlp.") { all.append(site(layer, map)) }
             all.append(Site(path: "layers.\(layer).mlp", kind: .state(width: width)))
             all.append(Site(path: "layers.\(layer)", kind: .state(width: width)))

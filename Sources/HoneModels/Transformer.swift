@@ -9,6 +9,12 @@ import HoneTorch
 ///     let adapted = try base.attaching(attachments)
 ///     let states = try adapted.states(batch)          // [rows, length, width]
 ///     let logits = try adapted.logits(states)         // [rows, length, vocabularySize]
+///
+/// A model of an encoder and a decoder has both; `states` of a batch alone are the encoder's, and those of a batch with a
+/// memory are the decoder's:
+///
+///     let memory = try model.memory(of: inputs)
+///     let states = try model.states(outputs, memory: memory)
 public struct Transformer {
     /// The switches.
     public let configuration: TransformerConfiguration
@@ -16,9 +22,9 @@ public struct Transformer {
     public let weights: [String: Tensor]
     /// What is attached.
     public let attachments: Attachments
-    let embeddingNorm: NormMap?
-    let layers: [TransformerLayer]
-    let lastNorm: NormMap?
+    /// The encoder, or the only stack.
+    let stack: TransformerStack
+    let decoder: TransformerStack?
 
     /// A transformer of a configuration over weights in Hone's names.
     ///
@@ -45,10 +51,28 @@ public struct Transformer {
         self.configuration = configuration
         self.weights = weights
         self.attachments = attachments
-        let resolver = WeightResolver(configuration: configuration, weights: weights, attachments: attachments)
-        embeddingNorm = configuration.normalisesEmbeddings ? try resolver.norm("embeddings.norm") : nil
-        layers = try (0..<configuration.layerCount).map { try TransformerLayer(index: $0, resolver) }
-        lastNorm = configuration.normPlace == .before ? try resolver.norm("norm") : nil
+        func stack(_ configuration: TransformerConfiguration) throws -> TransformerStack {
+            try TransformerStack(
+                WeightResolver(configuration: configuration, weights: weights, attachments: attachments))
+        }
+        self.stack = try stack(configuration.encoderStack)
+        decoder = try configuration.decoderStack.map(stack)
+    }
+
+    /// The encoder of an encoder-decoder as a model of its own, with the same weights and attachments; others as they are.
+    public var encoder: Transformer {
+        get throws {
+            guard decoder != nil else { return self }
+            let own = configuration.encoderStack
+            let names = Set(own.weightShapes.map(\.name))
+            var kept = Attachments()
+            kept.add(attachments)
+            kept.weights = attachments.weights.filter { names.contains($0.key) }
+            kept.linear = attachments.linear.filter { !$0.key.hasPrefix("decoder.") }
+            kept.states = attachments.states.filter { !$0.key.hasPrefix("decoder.") }
+            return try Transformer(
+                configuration: own, weights: weights.filter { names.contains($0.key) }, attachments: kept)
+        }
     }
 
     /// The type that activations are computed in: that of the base weights.
@@ -63,18 +87,81 @@ public struct Transformer {
         return try Transformer(configuration: configuration, weights: converted, attachments: attachments)
     }
 
-    private func weight(_ name: String) throws -> Tensor {
-        try WeightResolver(configuration: configuration, weights: weights, attachments: attachments).tensor(name)
-    }
-
     /// The states after the last layer, `[rows, length, width]`; what attached prompts add in front is cut off again.
     ///
     /// - Parameters:
     ///   - batch: the tokens; with a cache, only the new ones.
+    ///   - memory: of an encoder-decoder, what its decoder looks at: the states are then the decoder's. A cache that holds a
+    ///     memory needs none here. Without, the states are the encoder's.
     ///   - cache: holds what came before and takes what is computed now.
-    public func states(_ batch: TokenBatch, cache: KeyValueCache? = nil) throws -> Tensor {
+    public func states(_ batch: TokenBatch, memory: EncoderMemory? = nil, cache: KeyValueCache? = nil) throws -> Tensor
+    {
+        let memory = memory ?? cache?.memory
+        guard let decoder, let memory else {
+            precondition(memory == nil, "only a model with a decoder looks at a memory")
+            let output = try stack(batch, memory: nil, cache: cache)
+            let before = output.states.size(1) - batch.length
+            return before > 0 ? try output.states.narrowed(1, from: before, length: batch.length) : output.states
+        }
+        return try decoder(batch, memory: memory, cache: cache).states
+    }
+
+    /// What the decoder of an encoder-decoder looks at: the encoder's states over a batch of inputs, with attached prompts.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` for a model without a decoder.
+    public func memory(of batch: TokenBatch) throws -> EncoderMemory {
+        guard decoder != nil else { throw HoneError(.mismatch, "this model has no decoder beside an encoder") }
+        return try stack(batch, memory: nil, cache: nil)
+    }
+
+    /// Scores of every token of the vocabulary after states `[..., width]`: `[..., vocabularySize]`.
+    public func logits(_ states: Tensor) throws -> Tensor {
+        guard configuration.hasLanguageHead else {
+            throw HoneError(.mismatch, "this model has no language-model head")
+        }
+        var input = try configuration.scalesHeadInput ? states / Double(configuration.width).squareRoot() : states
+        if configuration.tokenWidth != configuration.width {
+            input = try input.linear(weight("head.projection.weight"))
+        }
+        let scores = try input.linear(weight(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight"))
+        return try configuration.hasHeadOffset ? scores + weight(TransformerConfiguration.headOffset).at(0) : scores
+    }
+
+    private func weight(_ name: String) throws -> Tensor {
+        try WeightResolver(configuration: configuration, weights: weights, attachments: attachments).tensor(name)
+    }
+}
+
+/// One stack of layers with its embeddings: an encoder, a decoder, or all that there is.
+struct TransformerStack {
+    /// Of this stack alone.
+    let configuration: TransformerConfiguration
+    let resolver: WeightResolver
+    let embeddingNorm: NormMap?
+    let layers: [TransformerLayer]
+    let lastNorm: NormMap?
+
+    init(_ resolver: WeightResolver) throws {
+        self.resolver = resolver
+        configuration = resolver.configuration
+        let prefix = configuration.prefix
+        embeddingNorm = configuration.normalisesEmbeddings ? try resolver.norm(prefix + "embeddings.norm") : nil
+        layers = try (0..<configuration.layerCount).map { try TransformerLayer(index: $0, resolver) }
+        lastNorm = configuration.normPlace == .before ? try resolver.norm(prefix + "norm") : nil
+    }
+
+    private var attachments: Attachments { resolver.attachments }
+    private var dtype: DType { resolver.weights["embeddings.tokens.weight"]?.dtype ?? .float32 }
+    private var device: Device { resolver.weights["embeddings.tokens.weight"]?.device ?? .cpu }
+
+    /// A weight of this stack by its name without prefix.
+    private func weight(_ name: String) throws -> Tensor { try resolver.tensor(configuration.prefix + name) }
+
+    /// The states after the last layer, those of attached prompts in front of them, and which of them count.
+    func callAsFunction(_ batch: TokenBatch, memory: EncoderMemory?, cache: KeyValueCache?) throws -> EncoderMemory {
         let past = cache?.length ?? 0
-        var prompts = past == 0 ? attachments.prompts : []
+        // Prompts stand before what is read, not before what is written.
+        var prompts = past == 0 && memory == nil ? attachments.prompts : []
         prompts = try prompts.map { try $0.to(dtype).to(device) }
         let promptLength = prompts.reduce(0) { $0 + $1.size(0) }
         let queries = promptLength + batch.length
@@ -96,10 +183,14 @@ public struct Transformer {
         let allValid =
             try cache?.valid(followedBy: valid, new: queries, rows: batch.rowCount, on: device)
             ?? (cache == nil ? valid : nil)
+        let bias = try configuration.relativeBias?.scores(
+            weight("embeddings.relativePositions.weight"), queries: queries, past: past,
+            isCausal: configuration.isCausal)
         func mask(window: Int?) throws -> AttentionMask {
-            try AttentionMask(
+            let bare = try AttentionMask(
                 isCausal: configuration.isCausal, queries: queries, past: past, valid: allValid, window: window,
                 paddedRight: batch.side == .right, device: device)
+            return try bias.map(bare.biased(by:)) ?? bare
         }
         let whole = try mask(window: nil)
         let near = try configuration.window.map { try mask(window: $0.size) }
@@ -109,23 +200,13 @@ public struct Transformer {
         }
         for layer in layers {
             let isNear = configuration.window?.layers.contains(layer.index) ?? false
-            state = try layer(state, mask: isNear ? near ?? whole : whole, rotary: rotary, cache: cache)
+            state = try layer(
+                state, mask: isNear ? near ?? whole : whole, rotary: rotary, memory: memory, cache: cache)
         }
         try cache?.advance(by: queries, rowCounts: rowCounts, valid: valid)
         if let lastNorm { state = try lastNorm(state) }
-        state = try attachments.passing("states", state)
-        return promptLength > 0 ? try state.narrowed(1, from: promptLength, length: batch.length) : state
-    }
-
-    /// Scores of every token of the vocabulary after states `[..., width]`: `[..., vocabularySize]`.
-    public func logits(_ states: Tensor) throws -> Tensor {
-        guard configuration.hasLanguageHead else {
-            throw HoneError(.mismatch, "this model has no language-model head")
-        }
-        let bare =
-            configuration.tokenWidth == configuration.width
-            ? states : try states.linear(weight("head.projection.weight"))
-        return try bare.linear(weight(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight"))
+        state = try attachments.passing(configuration.prefix + "states", state)
+        return EncoderMemory(states: state, valid: valid)
     }
 
     /// `[length]`, or `[rows, length]` where padding before the tokens shifts them, or tokens take no place.
@@ -149,8 +230,9 @@ public struct Transformer {
     }
 
     private func embed(_ batch: TokenBatch, prompts: [Tensor], positions: Tensor) throws -> Tensor {
-        let table = try weight("embeddings.tokens.weight")
+        let table = try resolver.tensor("embeddings.tokens.weight")
         var state = try table.embedding(batch.ids.to(device))
+        if configuration.scalesEmbeddings { state = try state * Double(configuration.width).squareRoot() }
         if !prompts.isEmpty {
             let front = try Tensor.concatenated(prompts).unsqueezed(0)
             let repeated = try front.expanded([batch.rowCount, front.size(1), front.size(2)])
@@ -178,7 +260,7 @@ public struct Transformer {
             }
         }
         if let embeddingNorm { state = try embeddingNorm(state) }
-        return try attachments.passing("embeddings", state)
+        return try attachments.passing(configuration.prefix + "embeddings", state)
     }
 }
 

@@ -10,6 +10,7 @@ import HoneTorch
 /// | `embeddings.tokens.weight` | `[vocabularySize, tokenWidth]` |
 /// | `embeddings.projection.weight` | `[width, tokenWidth]`, where the two differ |
 /// | `embeddings.positions.weight` | `[positionOffset + maximumLength, width]`, learned positions only |
+/// | `embeddings.relativePositions.weight` | `[buckets, headCount]`, where distances have a bias |
 /// | `embeddings.types.weight` | `[tokenTypeCount, width]` |
 /// | `embeddings.norm.weight`, `.bias` | `[width]` |
 /// | `layers.N.attention.query.weight`, `.bias` | `[headCount · headWidth, width]`; also `key`, `value` |
@@ -23,6 +24,15 @@ import HoneTorch
 /// | `norm.weight`, `.bias` | `[width]`, where norms come before the sublayers |
 /// | `head.projection.weight` | `[tokenWidth, width]`, where the two differ |
 /// | `head.weight` | `[vocabularySize, tokenWidth]`, where it is not the token embedding |
+/// | `head.offset` | `[1, vocabularySize]`, a constant added to the scores, which no method trains |
+///
+/// A model of an encoder and a decoder has two stacks: both share `embeddings.tokens.weight`, and every other name of a
+/// stack stands behind `encoder.` or `decoder.`. The decoder's layers have these besides:
+///
+/// | name | shape |
+/// |---|---|
+/// | `decoder.layers.N.crossAttention.query.weight`, `.bias` | as those of `attention`; also `key`, `value`, `output` |
+/// | `decoder.layers.N.crossAttention.norm.weight`, `.bias` | `[width]` |
 public struct TransformerConfiguration: Hashable, Sendable {
     /// How activations are normalised.
     public enum Norm: Hashable, Sendable {
@@ -46,6 +56,49 @@ public struct TransformerConfiguration: Hashable, Sendable {
         case learned
         /// Queries and keys turned by an angle that grows with the position (Su et al. 2021), in two halves.
         case rotary(RotaryPositions)
+        /// Not by its vectors; only attention may know, through a bias of distances.
+        case none
+    }
+
+    /// A learned bias of attention scores for the distance from query to key, one a head and bucket of distances, the same
+    /// in all layers (Raffel et al. 2020, section 2.1).
+    public struct RelativeBias: Hashable, Sendable {
+        /// How many buckets of distances there are.
+        public var buckets: Int
+        /// From this distance on, all fall into the last bucket.
+        public var maximumDistance: Int
+
+        /// A bias of so many buckets.
+        public init(buckets: Int, maximumDistance: Int) {
+            self.buckets = buckets
+            self.maximumDistance = maximumDistance
+        }
+    }
+
+    /// What a decoder beside an encoder has of its own; in all else it is as the encoder, but causal and with attention to
+    /// the encoder's states.
+    public struct Decoder: Hashable, Sendable {
+        /// How many layers it has.
+        public var layerCount: Int
+        /// How many attention heads a layer has.
+        public var headCount: Int
+        /// The length of a head's vectors.
+        public var headWidth: Int
+        /// The width inside the feed-forward sublayer.
+        public var innerWidth: Int
+        /// The token that every decoded sequence starts from; it is not part of the result.
+        public var startId: Int
+        /// The token that every generated sequence begins with, where the model is made for one.
+        public var firstId: Int?
+
+        /// A decoder of the given sizes.
+        public init(layerCount: Int, headCount: Int, headWidth: Int, innerWidth: Int, startId: Int) {
+            self.layerCount = layerCount
+            self.headCount = headCount
+            self.headWidth = headWidth
+            self.innerWidth = innerWidth
+            self.startId = startId
+        }
     }
 
     /// How a layer makes queries, keys and values.
@@ -128,6 +181,20 @@ public struct TransformerConfiguration: Hashable, Sendable {
     public var hasLanguageHead = false
     /// Whether the head is the token embedding.
     public var tiesHead = true
+    /// Whether scores are of states divided by the square root of the width.
+    public var scalesHeadInput = false
+    /// Whether a constant is added to the scores of tokens.
+    public var hasHeadOffset = false
+    /// Whether token embeddings are multiplied by the square root of the width.
+    public var scalesEmbeddings = false
+    /// The bias of attention for distances, where there is one.
+    public var relativeBias: RelativeBias?
+    /// The decoder beside the encoder that the other switches describe; absent in a model of one stack.
+    public var decoder: Decoder?
+    /// What stands before the names of a stack: nothing in a model of one.
+    public internal(set) var prefix = ""
+    /// Whether layers also attend to the states of an encoder.
+    public internal(set) var hasCrossAttention = false
 
     /// A configuration of the given sizes; the switches are set afterwards.
     public init(
@@ -158,6 +225,12 @@ public struct TransformerConfiguration: Hashable, Sendable {
             maps.append(("attention.value", keys, width, attentionInputBias))
         }
         maps.append(("attention.output", width, queries, attentionOutputBias))
+        if hasCrossAttention {
+            for name in ["query", "key", "value"] {
+                maps.append(("crossAttention." + name, queries, width, attentionInputBias))
+            }
+            maps.append(("crossAttention.output", width, queries, attentionOutputBias))
+        }
         if isGated { maps.append(("mlp.gate", innerWidth, width, feedForwardBias)) }
         maps.append(("mlp.up", innerWidth, width, feedForwardBias))
         maps.append(("mlp.down", width, innerWidth, feedForwardBias))
@@ -167,6 +240,16 @@ public struct TransformerConfiguration: Hashable, Sendable {
     /// Every weight that a model of this configuration has, with its shape, in the order of the forward pass.
     public var weightShapes: [(name: String, shape: [Int])] {
         var all: [(name: String, shape: [Int])] = [("embeddings.tokens.weight", [vocabularySize, tokenWidth])]
+        for stack in stacks { all += stack.stackShapes.map { (stack.prefix + $0.name, $0.shape) } }
+        if hasLanguageHead && tokenWidth != width { all.append(("head.projection.weight", [tokenWidth, width])) }
+        if hasLanguageHead && !tiesHead { all.append(("head.weight", [vocabularySize, tokenWidth])) }
+        if hasHeadOffset { all.append((TransformerConfiguration.headOffset, [1, vocabularySize])) }
+        return all
+    }
+
+    /// The weights of one stack, without its prefix.
+    private var stackShapes: [(name: String, shape: [Int])] {
+        var all: [(name: String, shape: [Int])] = []
         func addNorm(_ name: String) {
             all.append((name + ".weight", [width]))
             if norm == .layer { all.append((name + ".bias", [width])) }
@@ -174,6 +257,9 @@ public struct TransformerConfiguration: Hashable, Sendable {
         if tokenWidth != width { all.append(("embeddings.projection.weight", [width, tokenWidth])) }
         if positions == .learned {
             all.append(("embeddings.positions.weight", [positionOffset + maximumLength, width]))
+        }
+        if let relativeBias {
+            all.append(("embeddings.relativePositions.weight", [relativeBias.buckets, headCount]))
         }
         if tokenTypeCount > 0 { all.append(("embeddings.types.weight", [tokenTypeCount, width])) }
         if normalisesEmbeddings { addNorm("embeddings.norm") }
@@ -187,14 +273,50 @@ public struct TransformerConfiguration: Hashable, Sendable {
                 all.append(("layers.\(layer).attention.key.norm.weight", [headWidth]))
             }
             addNorm("layers.\(layer).attention.norm")
+            if hasCrossAttention { addNorm("layers.\(layer).crossAttention.norm") }
             addNorm("layers.\(layer).mlp.norm")
         }
         if normPlace == .before { addNorm("norm") }
-        if hasLanguageHead && tokenWidth != width { all.append(("head.projection.weight", [tokenWidth, width])) }
-        if hasLanguageHead && !tiesHead { all.append(("head.weight", [vocabularySize, tokenWidth])) }
         return all
     }
 
-    /// How many numbers the weights hold.
-    public var parameterCount: Int { weightShapes.reduce(0) { $0 + $1.shape.reduce(1, *) } }
+    /// How many numbers can be trained.
+    public var parameterCount: Int {
+        weightShapes.reduce(0) { $0 + ($1.name == TransformerConfiguration.headOffset ? 0 : $1.shape.reduce(1, *)) }
+    }
+
+    /// The name of the one weight that is a constant of the model: no method trains it.
+    public static let headOffset = "head.offset"
+
+    /// The stacks: the encoder's and the decoder's, or the only one. Each is a configuration of one stack.
+    public var stacks: [TransformerConfiguration] {
+        decoder == nil ? [self] : [encoderStack] + [decoderStack].compactMap { $0 }
+    }
+
+    /// The encoder alone, as a model without language-model head; the configuration itself in a model of one stack.
+    public var encoderStack: TransformerConfiguration {
+        guard decoder != nil else { return self }
+        var stack = self
+        stack.prefix = "encoder."
+        stack.decoder = nil
+        stack.hasLanguageHead = false
+        stack.hasHeadOffset = false
+        return stack
+    }
+
+    /// The decoder beside an encoder.
+    var decoderStack: TransformerConfiguration? {
+        guard let decoder else { return nil }
+        var stack = self
+        stack.prefix = "decoder."
+        stack.decoder = nil
+        stack.layerCount = decoder.layerCount
+        stack.headCount = decoder.headCount
+        stack.keyValueHeadCount = decoder.headCount
+        stack.headWidth = decoder.headWidth
+        stack.innerWidth = decoder.innerWidth
+        stack.isCausal = true
+        stack.hasCrossAttention = true
+        return stack
+    }
 }

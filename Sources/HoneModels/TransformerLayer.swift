@@ -42,6 +42,7 @@ struct TransformerLayer {
     let headNorms: (query: NormMap, key: NormMap)?
     let attentionOutput: LinearMap
     let attentionNorm: NormMap
+    let crossAttention: CrossAttention?
     let gate: LinearMap?
     let up: LinearMap
     let down: LinearMap
@@ -51,7 +52,7 @@ struct TransformerLayer {
         self.index = index
         configuration = resolver.configuration
         attachments = resolver.attachments
-        let prefix = "layers.\(index)."
+        let prefix = configuration.prefix + "layers.\(index)."
         let inputs = configuration.attentionInput == .separate ? ["query", "key", "value"] : ["input"]
         attentionInputs = try inputs.map { try resolver.linear(prefix + "attention." + $0) }
         headNorms =
@@ -61,6 +62,9 @@ struct TransformerLayer {
             ) : nil
         attentionOutput = try resolver.linear(prefix + "attention.output")
         attentionNorm = try resolver.norm(prefix + "attention.norm")
+        crossAttention =
+            configuration.hasCrossAttention
+            ? try CrossAttention(prefix + "crossAttention", layer: index, resolver) : nil
         gate = configuration.isGated ? try resolver.linear(prefix + "mlp.gate") : nil
         up = try resolver.linear(prefix + "mlp.up")
         down = try resolver.linear(prefix + "mlp.down")
@@ -68,8 +72,10 @@ struct TransformerLayer {
     }
 
     /// The layer's output for states `[rows, length, width]`.
-    func callAsFunction(_ state: Tensor, mask: AttentionMask, rotary: Rotary?, cache: KeyValueCache?) throws -> Tensor {
-        let path = "layers.\(index)"
+    func callAsFunction(
+        _ state: Tensor, mask: AttentionMask, rotary: Rotary?, memory: EncoderMemory?, cache: KeyValueCache?
+    ) throws -> Tensor {
+        let path = configuration.prefix + "layers.\(index)"
         func attended(_ input: Tensor) throws -> Tensor {
             try attachments.passing(
                 path + ".attention", attention(input, mask: mask, rotary: rotary, cache: cache))
@@ -82,10 +88,16 @@ struct TransformerLayer {
         case .before where configuration.isParallel:
             result = try state + attended(attentionNorm(state)) + fed(feedForwardNorm(state))
         case .before:
-            let middle = try state + attended(attentionNorm(state))
+            var middle = try state + attended(attentionNorm(state))
+            if let cross = crossAttention, let memory {
+                middle = try middle + cross(cross.norm(middle), memory: memory, cache: cache)
+            }
             result = try middle + fed(feedForwardNorm(middle))
         case .after:
-            let middle = try attentionNorm(state + attended(state))
+            var middle = try attentionNorm(state + attended(state))
+            if let cross = crossAttention, let memory {
+                middle = try cross.norm(middle + cross(middle, memory: memory, cache: cache))
+            }
             result = try feedForwardNorm(middle + fed(middle))
         }
         return try attachments.passing(path, result)
@@ -116,14 +128,10 @@ struct TransformerLayer {
             keys = try keys.repeatedInterleaved(group, dimension: 1)
             values = try values.repeatedInterleaved(group, dimension: 1)
         }
-        var mixed =
-            switch mask {
-            case .none: try queries.attention(keys: keys, values: values, scale: scale)
-            case .causal: try queries.attention(keys: keys, values: values, isCausal: true, scale: scale)
-            case .allowed(let allowed): try queries.attention(keys: keys, values: values, mask: allowed, scale: scale)
-            }
+        var mixed = try mask.attention(queries, keys: keys, values: values, scale: scale)
         if sharesKeys { mixed = try mixed.reshaped([rows, configuration.headCount, 1, configuration.headWidth]) }
-        let byHead = try attachments.passing("layers.\(index).attention.heads", mixed.transpose(1, 2))
+        let byHead = try attachments.passing(
+            configuration.prefix + "layers.\(index).attention.heads", mixed.transpose(1, 2))
         return try attentionOutput(byHead.reshaped([rows, length, configuration.headCount * configuration.headWidth]))
     }
 

@@ -23,6 +23,10 @@ enum WeightLoader {
         let shapes = Dictionary(uniqueKeysWithValues: configuration.weightShapes.map { ($0.name, $0.shape) })
         for weight in family.weightNames(configuration) {
             guard let source = sources.removeValue(forKey: weight.source), let file = files.file(of: source) else {
+                if weight.isOptional, let shape = shapes[weight.name] {
+                    weights[weight.name] = try Tensor.zeros(shape, dtype, on: device)
+                    continue
+                }
                 throw HoneError(.mismatch, "the weight is missing", file: folder, item: weight.source)
             }
             var tensor = try TensorFiles.tensor(source, in: file)

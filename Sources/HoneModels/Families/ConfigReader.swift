@@ -4,11 +4,14 @@ import HoneFormats
 public struct ConfigReader: Sendable {
     let json: JSON
     let file: String
+    /// The names of the weights beside the config, for families whose config leaves open which there are.
+    let weightNames: Set<String>
 
     /// A reader of a config that has been parsed.
-    public init(_ json: JSON, file: String) {
+    public init(_ json: JSON, file: String, weightNames: Set<String> = []) {
         self.json = json
         self.file = file
+        self.weightNames = weightNames
     }
 
     func refused(_ field: String, _ sentence: String, _ code: HoneError.Code = .badFile) -> HoneError {
@@ -42,6 +45,15 @@ public struct ConfigReader: Sendable {
         guard let found = json[field], !found.isNull else { return value }
         guard let flag = found.bool else { throw refused(field, "must be true or false") }
         return flag
+    }
+
+    /// The number of a token of the vocabulary; `nil` where the field is not there.
+    func token(_ field: String, of vocabularySize: Int) throws -> Int? {
+        guard let found = json[field], !found.isNull else { return nil }
+        guard let id = found.integer, (0..<vocabularySize).contains(id) else {
+            throw refused(field, "must be the number of a token, from 0 to \(vocabularySize - 1)")
+        }
+        return id
     }
 
     /// An activation by its Hugging Face name.

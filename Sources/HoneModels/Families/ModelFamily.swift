@@ -8,6 +8,8 @@ public struct WeightName: Hashable, Sendable {
     public var source: String
     /// Whether the file holds `[inputs, outputs]`.
     public var isTransposed = false
+    /// Whether a file may lack it; it is zero then.
+    public var isOptional = false
 }
 
 /// A family of models: how its Hugging Face config and weight names map onto the one transformer.
@@ -34,7 +36,8 @@ public protocol ModelFamily: Sendable {
 public enum ModelFamilies {
     /// Every family; a new one is added here.
     public static let all: [any ModelFamily.Type] = [
-        BERT.self, GPT2.self, GPTNeoX.self, Llama.self, Mistral.self, OPT.self, Qwen2.self, Qwen3.self,
+        BART.self, BERT.self, DistilBERT.self, GPT2.self, GPTNeoX.self, Llama.self, Mistral.self, MPNet.self, OPT.self,
+        Qwen2.self, Qwen3.self, RoBERTa.self, T5.self,
     ]
 
     /// The family of a `model_type`.

@@ -1,6 +1,6 @@
 import HoneFormats
 
-/// One prompt to go on from.
+/// One prompt to go on from; of an encoder-decoder, one input to answer.
 public struct GenerationRequest {
     /// The prompt's tokens; at least one.
     public var prompt: [Int]
@@ -8,6 +8,8 @@ public struct GenerationRequest {
     public var stream: Int?
     /// What may come next; every token where absent.
     public var constraint: (any TokenConstraint)?
+    /// What the encoder of an encoder-decoder reads; its prompt is then what the decoder starts from.
+    var input: [Int]?
 
     /// A request for texts after a prompt.
     public init(prompt: [Int], stream: Int? = nil, constraint: (any TokenConstraint)? = nil) {

@@ -61,6 +61,14 @@ public struct Generator {
         }
         var options = options
         if options.stopIds.isEmpty { options.stopIds = endIds }
+        // An encoder-decoder reads the prompt in its encoder and writes from its start token on.
+        let requests = requests.map { request in
+            guard let decoder = transformer.configuration.decoder else { return request }
+            var request = request
+            request.input = request.prompt
+            request.prompt = [decoder.startId]
+            return request
+        }
         var results = requests.map { _ in [GeneratedText]() }
         try withoutGradients {
             for places in batches(requests, options) {
@@ -89,17 +97,19 @@ public struct Generator {
 
     /// Requests that are computed together: of similar length, as many as the cache's bytes allow.
     private func batches(_ requests: [GenerationRequest], _ options: GenerationOptions) -> [[Int]] {
-        let configuration = transformer.configuration
+        let configuration = transformer.configuration.decoderStack ?? transformer.configuration
+        // An encoder-decoder's cache also holds what its layers make of the input.
+        func size(_ request: GenerationRequest) -> Int { request.prompt.count + (request.input?.count ?? 0) }
         let position =
             2 * configuration.layerCount * configuration.keyValueHeadCount * configuration.headWidth
             * transformer.dtype.size
         let copies = max(options.samples, options.beams)
-        let order = requests.indices.sorted { (requests[$0].prompt.count, $0) < (requests[$1].prompt.count, $1) }
+        let order = requests.indices.sorted { (size(requests[$0]), $0) < (size(requests[$1]), $1) }
         var batches: [[Int]] = []
         for place in order {
             // Rows come by rising length: the newest is the longest.
             let length = min(
-                requests[place].prompt.count + options.maximumNewTokens, configuration.maximumLength)
+                size(requests[place]) + options.maximumNewTokens, configuration.maximumLength)
             let rows = max(1, min(256, cacheBytes / (max(1, length) * max(1, position) * copies)))
             if let last = batches.last, last.count < rows {
                 batches[batches.count - 1].append(place)

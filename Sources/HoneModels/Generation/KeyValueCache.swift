@@ -13,21 +13,40 @@ public final class KeyValueCache {
     private var marks: Tensor?
     private let layers: [any KeyValueStorage]
     private let expectedLength: Int
+    /// What the decoder of an encoder-decoder looks at, a row for each of the cache's.
+    public private(set) var memory: EncoderMemory?
+    /// The keys and values that a decoder's layers form of the memory, once.
+    private var crossLayers: [(keys: Tensor, values: Tensor)?]
+    /// Which of the inputs each row belongs to.
+    private var inputs: [Int]
 
     /// An empty cache for a model.
     ///
     /// - Parameters:
     ///   - expectedLength: how many positions are likely to come, prompts and padding included: room for them is taken at
     ///     once. More may come.
+    ///   - memory: of an encoder-decoder, `Transformer.memory(of:)` over the inputs: what is decoded with the cache looks at it.
     ///   - storage: makes the place for one layer's numbers, by the layer's index.
     public init(
-        for configuration: TransformerConfiguration, expectedLength: Int = 0,
+        for configuration: TransformerConfiguration, expectedLength: Int = 0, memory: EncoderMemory? = nil,
         storage: ((_ layer: Int) -> any KeyValueStorage)? = nil
     ) {
         self.expectedLength = expectedLength
-        layers = (0..<configuration.layerCount).map {
+        layers = (0..<(configuration.decoderStack ?? configuration).layerCount).map {
             storage?($0) ?? GrowingKeyValues(expectedLength: expectedLength)
         }
+        self.memory = memory
+        crossLayers = layers.map { _ in nil }
+        inputs = memory.map { Array(0..<$0.states.size(0)) } ?? []
+    }
+
+    /// A layer's keys and values of the memory, formed at the first call.
+    func cross(layer: Int, _ form: () throws -> (keys: Tensor, values: Tensor)) throws -> (keys: Tensor, values: Tensor)
+    {
+        if let held = crossLayers[layer] { return held }
+        let formed = try form()
+        crossLayers[layer] = formed
+        return formed
     }
 
     /// How many rows there are.
@@ -81,7 +100,20 @@ public final class KeyValueCache {
         let selection = try RowSelection(rows)
         for layer in layers { try layer.select(selection) }
         marks = try marks.map { try selection.applied(to: $0) }
+        try selectInputs(selection)
         rowLengths = rows.map { rowLengths[$0] }
+    }
+
+    /// The memory follows its rows; beams of one input that change places leave it as it is.
+    private func selectInputs(_ selection: RowSelection) throws {
+        guard let held = memory else { return }
+        let chosen = selection.rows.map { inputs[$0] }
+        guard chosen != inputs else { return }
+        inputs = chosen
+        memory = try held.selecting(selection)
+        crossLayers = try crossLayers.map {
+            try $0.map { try (selection.applied(to: $0.keys), selection.applied(to: $0.values)) }
+        }
     }
 }
 
