@@ -63,7 +63,10 @@ public struct Preparation {
         let encoder = ExampleEncoder(
             model, options: .init(maximumLength: model.maximumLength, marksCompletions: true))
         let sample = stride(from: 0, to: task.split.train.count, by: max(1, task.split.train.count / 512))
-        let lengths = sample.map { encoder.encode(task.split.train[$0]).ids.count }.sorted()
+        let lengths = sample.map { place in
+            let row = encoder.encode(task.split.train[place])
+            return max(row.ids.count, row.targets?.count ?? 0)
+        }.sorted()
         guard let last = lengths.last else { return 128 }
         let wanted = max(32, min(last, lengths[lengths.count * 99 / 100]) + 8)
         return min(model.maximumLength, (wanted + 15) / 16 * 16, 512)

@@ -5,7 +5,7 @@ import HoneText
 
 /// An example as token numbers.
 public struct EncodedExample: Sendable {
-    /// The tokens: of the text or texts, or of prompt and completion joined.
+    /// The tokens: of the text or texts, or of prompt and completion joined; of an encoder-decoder, those of the prompt.
     public var ids: [Int]
     /// The token types, where there are two texts.
     public var typeIds: [Int]?
@@ -15,9 +15,14 @@ public struct EncodedExample: Sendable {
     public var targetStart: Int
     /// Whether tokens were cut off.
     public var isTruncated: Bool
+    /// The completion's tokens, which an encoder-decoder writes for `ids`; absent for other models.
+    public var targets: [Int]?
 
     /// How many tokens the loss counts.
-    public var targetCount: Int { label != nil ? 1 : max(0, ids.count - max(1, targetStart)) }
+    public var targetCount: Int { label != nil ? 1 : targets?.count ?? max(0, ids.count - max(1, targetStart)) }
+
+    /// How many tokens go through the model.
+    public var length: Int { ids.count + (targets?.count ?? 0) }
 }
 
 /// Turns examples into token numbers, always in the same way: in training, evaluation and prediction.
@@ -27,7 +32,8 @@ public struct ExampleEncoder: Sendable {
         /// The most tokens a row may have.
         public var maximumLength: Int
         /// Whether a prompt begins with the tokenizer's own start token and a completion ends with its end token. Without,
-        /// prompt and completion are taken exactly as they are. (Texts to classify always get the special tokens.)
+        /// prompt and completion are taken exactly as they are. (Texts to classify always get the special tokens, and so
+        /// do both texts of an encoder-decoder, whose completion also always ends with the end token.)
         public var marksCompletions: Bool
 
         /// Options with a length.
@@ -43,12 +49,16 @@ public struct ExampleEncoder: Sendable {
     public let options: Options
     /// Text before every prompt, such as in-context examples.
     public let preamble: String
+    /// Whether prompts and completions go to different stacks.
+    private let separatesTargets: Bool
 
     /// An encoder for a model; the length is kept within the model's positions.
     public init(_ model: BaseModel, options: Options, preamble: String = "") {
         tokenizer = model.tokenizer
         var options = options
         options.maximumLength = min(options.maximumLength, model.maximumLength)
+        separatesTargets = model.configuration.decoder != nil
+        if separatesTargets { options.marksCompletions = true }
         self.options = options
         self.preamble = preamble
     }
@@ -91,6 +101,7 @@ public struct ExampleEncoder: Sendable {
     }
 
     private func joined(prompt: String, completion: String?) -> EncodedExample {
+        if separatesTargets { return separated(prompt: prompt, completion: completion) }
         var ids: [Int] = []
         if options.marksCompletions, let start = tokenizer.bosId { ids.append(start) }
         ids += tokenizer.encode(preamble + prompt, addSpecialTokens: false)
@@ -104,5 +115,17 @@ public struct ExampleEncoder: Sendable {
         if isTruncated, completion != nil { ids = Array(ids.prefix(options.maximumLength)) }
         return EncodedExample(
             ids: ids, typeIds: nil, label: nil, targetStart: min(start, ids.count), isTruncated: isTruncated)
+    }
+
+    /// Prompt and completion as two texts, each with the special tokens that the tokenizer gives a text.
+    private func separated(prompt: String, completion: String?) -> EncodedExample {
+        let input = tokenizer.encoding(preamble + prompt, maximumLength: options.maximumLength)
+        var example = classified(input, typeIds: nil, label: nil)
+        guard let completion else { return example }
+        var targets = tokenizer.encoding(completion).ids
+        if let end = tokenizer.eosId, targets.last != end { targets.append(end) }
+        example.isTruncated = example.isTruncated || targets.count > options.maximumLength
+        example.targets = Array(targets.prefix(options.maximumLength))
+        return example
     }
 }

@@ -123,6 +123,18 @@ struct EncoderDecoderTests {
         }
     }
 
+    @Test("finds the reference's best of four beams", arguments: names)
+    func beams(name: String) throws {
+        let reference = try Reference(name)
+        var options = GenerationOptions()
+        options.maximumNewTokens = 24
+        options.beams = 4
+        let expected = try reference.tensor("beam_ids")
+        let made = try reference.model.transformer.generate(
+            from: reference.rows("prompt_ids", mask: "prompt_mask"), padId: 0, options: options)
+        #expect(try made == (0..<expected.size(0)).map { try expected.at($0).elements(Int.self) })
+    }
+
     @Test("gives with a cache, in pieces, what one pass over all gives", arguments: names)
     func cache(name: String) throws {
         let pair = try Pair(name)
