@@ -132,6 +132,16 @@ struct AddedTokens: Sendable {
         return token
     }
 
+    /// The tokens that are found in plain text too, those of blanks only left out.
+    var plainTokens: [AddedToken] {
+        tokens.filter { token in
+            !token.isSpecial
+                && String(decoding: token.content, as: UTF8.self).unicodeScalars.contains {
+                    !$0.properties.isWhitespace
+                }
+        }
+    }
+
     /// A token that another file describes, or only names: then it is found as it was before.
     private static func token(
         _ content: [UInt8], _ id: Int, _ declared: TokenizerFolder.Token, _ normalizer: Normalizer?, before: AddedToken?
@@ -171,13 +181,21 @@ struct AddedTokens: Sendable {
     ///
     /// - Parameters:
     ///   - inNormalized: look for the tokens that are matched in normalised text, not for the others.
-    ///   - isTrusted: whether special tokens count; without it they are text like any other.
-    func segments(of text: [UInt8], inNormalized: Bool, isTrusted: Bool) -> [Segment] {
+    ///   - trust: where special tokens count; elsewhere they are text like any other.
+    ///   - origins: where the bytes come from, which a trust of parts has to know.
+    func segments(of text: [UInt8], inNormalized: Bool, trust: TextTrust, origins: [Origin]) -> [Segment] {
         let trie = inNormalized ? normalized : plain
+        func nextMatch(_ index: Int) -> (range: TextMatch, value: Int)? {
+            guard case .parts(let parts) = trust else { return trie.nextMatch(in: text, from: index) }
+            return trie.nextMatch(in: text, from: index) { range, value in
+                parts.allows(tokens[value], origins[range.start..<range.end])
+            }
+        }
+        let isTrusted = trust.isAnywhere
         var segments: [Segment] = []
         var covered = 0
         var index = 0
-        while let match = trie.nextMatch(in: text, from: index) {
+        while let match = nextMatch(index) {
             index = match.range.end
             let token = tokens[match.value]
             if token.isSpecial, !isTrusted { continue }

@@ -122,7 +122,24 @@ struct ByteTrie: Sendable {
         return nil
     }
 
-    private func longestMatch(in text: [UInt8], at start: Int) -> (range: TextMatch, value: Int)? {
+    /// The first match that is accepted, from an index on, the longest where several start at the same place.
+    func nextMatch(
+        in text: [UInt8], from start: Int, where accepts: (TextMatch, Int) -> Bool
+    ) -> (range: TextMatch, value: Int)? {
+        if isEmpty { return nil }
+        var start = start
+        while start < text.count {
+            if roots[Int(text[start])] >= 0, let match = longestMatch(in: text, at: start, where: accepts) {
+                return match
+            }
+            start &+= 1
+        }
+        return nil
+    }
+
+    private func longestMatch(
+        in text: [UInt8], at start: Int, where accepts: (TextMatch, Int) -> Bool = { _, _ in true }
+    ) -> (range: TextMatch, value: Int)? {
         var node = 0
         var index = start
         var best: (range: TextMatch, value: Int)?
@@ -130,7 +147,8 @@ struct ByteTrie: Sendable {
             node = child(node, text[index])
             if node < 0 { break }
             index += 1
-            if value(node) >= 0 { best = (TextMatch(start: start, end: index), value(node)) }
+            let match = TextMatch(start: start, end: index)
+            if value(node) >= 0, accepts(match, value(node)) { best = (match, value(node)) }
         }
         return best
     }

@@ -76,20 +76,26 @@ final class TokenizerPipeline: Sendable {
     func tokens(
         of text: String, isTrusted: Bool, hasOffsets: Bool, _ scratch: inout EncodingScratch
     ) -> TokenizedText {
+        tokens(of: text, trust: isTrusted ? .everywhere : .nowhere, hasOffsets: hasOffsets, &scratch)
+    }
+
+    /// The tokens of a text of which some parts may become special tokens, with where each stands.
+    func tokens(of text: String, trust: TextTrust, hasOffsets: Bool, _ scratch: inout EncodingScratch) -> TokenizedText
+    {
         let bytes = Array(text.utf8)
         var collector = TokenCollector(
             original: bytes, hasOffsets: hasOffsets, trims: hasOffsets && !postProcessor.trimmings.isEmpty)
-        scratch.sink = TokenSink(isTracked: hasOffsets, protects: !isTrusted)
+        scratch.sink = TokenSink(isTracked: hasOffsets, protects: trust != .everywhere)
         scratch.sink.ids.reserveCapacity(bytes.count / 3 + 8)
-        let whole = AlignedText(bytes, tracks: hasOffsets)
-        for segment in added.segments(of: bytes, inNormalized: false, isTrusted: isTrusted) {
+        let whole = AlignedText(bytes, tracks: hasOffsets || trust.needsOrigins)
+        for segment in added.segments(of: bytes, inNormalized: false, trust: trust, origins: whole.origins) {
             if let id = segment.id {
                 append(id, whole, segment.range, &scratch, &collector)
             } else if segment.range.start == 0, segment.range.end == bytes.count {
-                appendNormalized(whole, isAtStart: true, isTrusted, &scratch, &collector)
+                appendNormalized(whole, isAtStart: true, trust, &scratch, &collector)
             } else {
                 let isAtStart = segment.range.start == 0
-                appendNormalized(whole[segment.range], isAtStart: isAtStart, isTrusted, &scratch, &collector)
+                appendNormalized(whole[segment.range], isAtStart: isAtStart, trust, &scratch, &collector)
             }
         }
         return collector.finish(scratch.sink.ids)
@@ -107,7 +113,7 @@ final class TokenizerPipeline: Sendable {
 
     /// Appends the tokens of a text without plain added tokens: normalises it and looks for the normalised ones.
     private func appendNormalized(
-        _ text: consuming AlignedText, isAtStart: Bool, _ isTrusted: Bool, _ scratch: inout EncodingScratch,
+        _ text: consuming AlignedText, isAtStart: Bool, _ trust: TextTrust, _ scratch: inout EncodingScratch,
         _ collector: inout TokenCollector
     ) {
         var text = text
@@ -117,7 +123,7 @@ final class TokenizerPipeline: Sendable {
             appendPieces(text, isAtStart: isAtStart, &scratch, &collector)
             return
         }
-        for segment in added.segments(of: text.bytes, inNormalized: true, isTrusted: isTrusted) {
+        for segment in added.segments(of: text.bytes, inNormalized: true, trust: trust, origins: text.origins) {
             if let id = segment.id {
                 append(id, text, segment.range, &scratch, &collector)
             } else {
