@@ -74,6 +74,7 @@ public struct Adapter {
             "head": .array(parameters.all.filter { $0.group == .head }.map { .string($0.name) }),
             "maximum_length": .integer(encoding.maximumLength),
             "marks_completions": .bool(encoding.marksCompletions),
+            "chat_template": .bool(encoding.usesChatTemplate),
             "base": ["folder": .string(model.folder), "sha256": .string(model.fingerprint)],
             "demonstrations": .array(
                 demonstrations.map { ["input": .string($0.input), "target": .string($0.target)] }),
@@ -129,7 +130,10 @@ public struct Adapter {
         }
         return Adapter(
             method: method, task: task, labels: names, parameters: parameters, demonstrations: demonstrations,
-            encoding: .init(maximumLength: length, marksCompletions: marks))
+            encoding: .init(
+                maximumLength: length, marksCompletions: marks,
+                // Runs of before had plain lines.
+                usesChatTemplate: json["chat_template"]?.bool ?? false))
     }
 
     /// The method and its tensors alone, from a folder that Hone or PEFT wrote.

@@ -26,7 +26,7 @@ public struct Specialist {
             adapter.method.attachments(adapter.parameters, model: base.transformer, dropout: nil))
         let preamble = InContextExamples.preamble(
             adapter.demonstrations, classification: adapter.task != .generation)
-        encoder = ExampleEncoder(base, options: adapter.encoding, preamble: preamble)
+        encoder = try ExampleEncoder(base, options: adapter.encoding, preamble: preamble)
     }
 
     /// Work of about this many tokens is done at once.
@@ -78,7 +78,7 @@ public struct Specialist {
     public func probabilities(_ examples: [Example]) throws -> [Float] {
         guard case .classification(let classes) = adapter.task, !examples.isEmpty else { return [] }
         if adapter.parameters[ClassificationHead.weight] == nil { return try labelLikelihoods(examples) }
-        let features = try features(examples.map(encoder.encode))
+        let features = try features(try examples.map(encoder.encode))
         return try withoutGradients {
             let logits = try ClassificationHead.logits(features, adapter.parameters)
             precondition(logits.size(1) == classes)
@@ -95,7 +95,7 @@ public struct Specialist {
                 var row = example
                 row.input = .prompt(prompt)
                 row.target = .completion(" " + label)
-                rows.append(encoder.encode(row))
+                rows.append(try encoder.encode(row))
             }
         }
         let losses = try targetLosses(rows)
@@ -134,15 +134,15 @@ public struct Specialist {
 
     /// What the specialist goes on with after each prompt.
     ///
-    /// - Parameter options: with `stopIds` empty, the tokenizer's end token stops a row.
+    /// - Parameter options: with `stopIds` empty, the tokenizer's end token stops a row, and the token that ends a turn.
     public func generate(_ examples: [Example], options: GenerationOptions) throws -> [String] {
         var options = options
-        if options.stopIds.isEmpty, let end = base.tokenizer.eosId { options.stopIds = [end] }
+        if options.stopIds.isEmpty { options.stopIds = Set([base.tokenizer.eosId, encoder.turnEnd].compactMap { $0 }) }
         // The answer takes the same positions as the prompt, unless it is written by another stack.
         let answer = base.configuration.decoder == nil ? options.maximumNewTokens : 0
         let room = base.configuration.maximumLength - transformer.attachments.promptLength - answer
-        let prompts = examples.map { example in
-            let ids = encoder.prompt(example)
+        let prompts = try examples.map { example in
+            let ids = try encoder.prompt(example)
             return room > 0 && ids.count > room ? Array(ids.suffix(room)) : ids
         }
         var texts = [String](repeating: "", count: examples.count)

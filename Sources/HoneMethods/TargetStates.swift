@@ -14,7 +14,7 @@ extension Transformer {
         let states: Tensor
         let targets: TargetPositions
         if let decoder = configuration.decoder {
-            let outputs = rows.map { [decoder.startId] + ($0.targets ?? []).dropLast() }
+            let outputs = rows.map { [decoder.startId] + ($0.answer ?? []).dropLast() }
             let batch = try TokenBatch(outputs, padId: padId, on: device)
             states = try self.states(batch, memory: memory(of: inputs))
             targets = try TargetPositions(decoded: rows, length: batch.length, on: device)
@@ -43,7 +43,7 @@ public struct TargetPositions {
         var ids: [Int] = []
         var rows: [Int] = []
         for (row, example) in examples.enumerated() {
-            for place in max(1, example.targetStart)..<max(max(1, example.targetStart), example.ids.count) {
+            for place in example.targets.joined() {
                 positions.append(row * length + place - 1)
                 ids.append(example.ids[place])
                 rows.append(row)
@@ -56,7 +56,7 @@ public struct TargetPositions {
 
     /// The targets of rows that a decoder writes from its start token on, padded to a length.
     init(decoded examples: [EncodedExample], length: Int, on device: Device) throws {
-        let targets = examples.map { $0.targets ?? [] }
+        let targets = examples.map { $0.answer ?? [] }
         positions = try Tensor(
             targets.enumerated().flatMap { row, ids in ids.indices.map { row * length + $0 } }, on: device)
         ids = try Tensor(targets.flatMap { $0 }, on: device)

@@ -107,6 +107,11 @@ public struct BaseModel {
             .unsupported, "only the mean and the first token are supported", file: file, item: "pooling_mode")
     }
 
+    /// How the model takes conversations, as its folder says; `nil` where the folder has no chat template.
+    ///
+    /// - Throws: `HoneError` with the template's file and line, where it cannot be read or uses what Hone does not have.
+    public func chatFormat() throws -> ChatFormat? { try ChatFormat(folder: folder, tokenizer: tokenizer) }
+
     /// One vector a row from states `[rows, length, width]`: `[rows, width]`.
     public func pooled(_ states: Tensor, of batch: TokenBatch) throws -> Tensor {
         switch pooling {

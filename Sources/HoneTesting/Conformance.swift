@@ -118,8 +118,8 @@ public struct Conformance {
         self.other = other
         self.task = task
         self.scratch = scratch
-        let encoder = ExampleEncoder(model, options: Conformance.encoding)
-        encoded = task.examples.map(encoder.encode)
+        let encoder = try ExampleEncoder(model, options: Conformance.encoding)
+        encoded = try task.examples.map(encoder.encode)
     }
 
     static let encoding = ExampleEncoder.Options(maximumLength: 40, marksCompletions: true)
@@ -167,7 +167,7 @@ public struct Conformance {
         let specialist = try Specialist(base: model, adapter: adapter)
         switch task.shape {
         case .classification: return try specialist.probabilities(examples).map(Double.init)
-        case .generation: return try specialist.targetLosses(examples.map(specialist.encoder.encode)).map(\.loss)
+        case .generation: return try specialist.targetLosses(try examples.map(specialist.encoder.encode)).map(\.loss)
         }
     }
 

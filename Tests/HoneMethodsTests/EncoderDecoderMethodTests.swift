@@ -24,25 +24,25 @@ import Testing
     }
 
     @Test func `a prompt goes to the encoder and its completion, with an end token, to the decoder`() throws {
-        let encoder = ExampleEncoder(model, options: .init(maximumLength: 40))
+        let encoder = try ExampleEncoder(model, options: .init(maximumLength: 40))
         let example = task.examples[0]
-        let row = encoder.encode(example)
-        let targets = try #require(row.targets)
-        #expect(row.ids == encoder.prompt(example))
+        let row = try encoder.encode(example)
+        let targets = try #require(row.answer)
+        #expect(row.ids == (try encoder.prompt(example)))
         #expect(targets.last == model.tokenizer.eosId)
         #expect(model.tokenizer.decode(targets) == example.completion)
         #expect(row.targetCount == targets.count && row.length == row.ids.count + targets.count)
-        let short = ExampleEncoder(model, options: .init(maximumLength: 2)).encode(example)
-        #expect(short.isTruncated && short.ids.count == 2 && short.targets?.count == 2)
+        let short = try ExampleEncoder(model, options: .init(maximumLength: 2)).encode(example)
+        #expect(short.isTruncated && short.ids.count == 2 && short.answer?.count == 2)
     }
 
     @Test func `the loss is that of each target after the start token and the targets before it`() throws {
         let specialist = try Specialist(base: model, adapter: initial("lora", task))
-        let rows = task.examples.prefix(3).map(specialist.encoder.encode)
+        let rows = try task.examples.prefix(3).map(specialist.encoder.encode)
         let losses = try specialist.targetLosses(rows)
         try withoutGradients {
             for (row, found) in zip(rows, losses) {
-                let targets = try #require(row.targets)
+                let targets = try #require(row.answer)
                 let memory = try model.transformer.memory(of: TokenBatch([row.ids]))
                 var written = [try #require(model.configuration.decoder).startId]
                 var expected = 0.0
@@ -58,7 +58,7 @@ import Testing
 
     @Test func `a trained model writes the completions and ends them`() throws {
         var adapter = try initial("full", task)
-        let encoder = ExampleEncoder(model, options: adapter.encoding)
+        let encoder = try ExampleEncoder(model, options: adapter.encoding)
         var plan = TrainingPlan(steps: 150, learningRate: 1e-2)
         plan.batchSize = 16
         adapter.parameters = try Trainer(

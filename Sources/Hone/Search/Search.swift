@@ -190,7 +190,7 @@ public struct Search {
         }
         let bare = try Specialist(base: preparation.model, adapter: adapter(solver, ParameterSet()))
         let features = try bare.features(preparation.train)
-        let validationFeatures = try bare.features(validationRows.map(bare.encoder.encode))
+        let validationFeatures = try bare.features(try validationRows.map(bare.encoder.encode))
         let labels = preparation.train.map { $0.label ?? 0 }
         let wanted = validationRows.map { $0.label ?? 0 }
         for variant in solver.variants {
