@@ -24,7 +24,8 @@ struct HoneMain: ParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, TokenizeCommand.self,
+            FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, ExportCommand.self,
+            TokenizeCommand.self,
             MethodsCommand.self, DoctorCommand.self,
         ])
 

@@ -49,6 +49,8 @@ public struct Conformance {
         case startsAtTheBase
         /// Weights with the adapter folded in compute what the adapter computes.
         case mergesExactly
+        /// A model folder with the adapter folded in computes what the adapter computes; one that cannot be is refused.
+        case exportsWhole
         /// Files hold all of the adapter: results, settings and a second writing are the same.
         case survivesFiles
         /// Damaged files and files for another base are refused with a sentence.
@@ -139,6 +141,7 @@ public struct Conformance {
                     case .leavesTheBase: try leavesTheBase(before, statesBefore, trained.adapter)
                     case .startsAtTheBase: try startsAtTheBase(initial, statesBefore)
                     case .mergesExactly: try mergesExactly(trained.adapter, statesBefore)
+                    case .exportsWhole: try exportsWhole(trained.adapter)
                     case .survivesFiles: try survivesFiles(trained.adapter)
                     case .refusesWrongFiles: try refusesWrongFiles(trained.adapter)
                     case .resumesExactly: try resumesExactly()

@@ -12,6 +12,8 @@ import HoneTorch
 public enum TinyModel: String, CaseIterable, Sendable {
     /// An encoder of BERT's family with a WordPiece tokenizer.
     case bert
+    /// An encoder of RoBERTa's family: positions count from the padding token's number on.
+    case roberta
     /// A decoder of Llama's family: grouped heads, rotary positions, no biases, the head tied to the embeddings.
     case llama
     /// As `llama`, with a head of its own.
@@ -30,6 +32,7 @@ public enum TinyModel: String, CaseIterable, Sendable {
     private var family: any ModelFamily.Type {
         switch self {
         case .bert: BERT.self
+        case .roberta: RoBERTa.self
         case .llama, .untiedLlama: Llama.self
         case .gpt2: GPT2.self
         case .bart: BART.self
@@ -47,6 +50,12 @@ public enum TinyModel: String, CaseIterable, Sendable {
                 "model_type": "bert", "vocab_size": .integer(tokens), "hidden_size": 16, "num_hidden_layers": 2,
                 "num_attention_heads": 4, "intermediate_size": 32, "max_position_embeddings": 64,
                 "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
+            ]
+        case .roberta:
+            [
+                "model_type": "roberta", "vocab_size": .integer(tokens), "hidden_size": 16, "num_hidden_layers": 2,
+                "num_attention_heads": 4, "intermediate_size": 32, "max_position_embeddings": 64,
+                "type_vocab_size": 1, "hidden_act": "gelu", "layer_norm_eps": 1e-5, "pad_token_id": 0,
             ]
         case .llama, .untiedLlama:
             [
@@ -96,7 +105,7 @@ public enum TinyModel: String, CaseIterable, Sendable {
     ///   - folder: exists already.
     ///   - seed: what the weights are drawn from.
     public func write(to folder: String, seed: UInt64 = 0) throws {
-        let tokens = try TinyTokenizer.write(to: folder, byteLevel: self != .bert)
+        let tokens = try TinyTokenizer.write(to: folder, byteLevel: self != .bert && self != .roberta)
         // Three rows more than there are tokens, as models with a padded vocabulary have.
         let config = config(tokens: tokens + 3)
         let file = folder + "/config.json"

@@ -46,7 +46,7 @@ import Testing
             [TinyTask.classification(), .generation()].map { Place(model: model, task: $0) }
         } + [
             Place(model: .qwen3, task: .generation()), Place(model: .opt, task: .generation()),
-            Place(model: .neox, task: .classification()),
+            Place(model: .neox, task: .classification()), Place(model: .roberta, task: .classification()),
         ]
 
     @Test func `every method has a row`() throws {
@@ -67,7 +67,7 @@ import Testing
     static func reason(_ name: String, _ model: TinyModel, _ task: TaskShape) -> String? {
         switch (name, model, task) {
         case ("probe", _, .generation): "can only classify"
-        case ("icl", .bert, _): "generates text"
+        case ("icl", .bert, _), ("icl", .roberta, _): "generates text"
         case (_, .bert, .generation): "generates text"
         case ("bitfit", .llama, _), ("bitfit", .qwen3, _): "no biases"
         default: nil
