@@ -132,12 +132,17 @@ public struct Specialist {
         }
     }
 
+    /// The tokens that end an answer: those that the model's folder names, and the one that ends a turn of a conversation.
+    public var endIds: Set<Int> {
+        get throws { try GenerationDefaults(base).endIds.union([encoder.turnEnd].compactMap { $0 }) }
+    }
+
     /// What the specialist goes on with after each prompt.
     ///
-    /// - Parameter options: with `stopIds` empty, the tokenizer's end token stops a row, and the token that ends a turn.
+    /// - Parameter options: with `stopIds` empty, the end tokens of the model's folder stop a row, and the token that ends a turn.
     public func generate(_ examples: [Example], options: GenerationOptions) throws -> [String] {
         var options = options
-        if options.stopIds.isEmpty { options.stopIds = Set([base.tokenizer.eosId, encoder.turnEnd].compactMap { $0 }) }
+        if options.stopIds.isEmpty { options.stopIds = try endIds }
         // The answer takes the same positions as the prompt, unless it is written by another stack.
         let answer = base.configuration.decoder == nil ? options.maximumNewTokens : 0
         let room = base.configuration.maximumLength - transformer.attachments.promptLength - answer
