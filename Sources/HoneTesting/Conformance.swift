@@ -145,7 +145,7 @@ public struct Conformance {
                     case .survivesFiles: try survivesFiles(trained.adapter)
                     case .refusesWrongFiles: try refusesWrongFiles(trained.adapter)
                     case .resumesExactly: try resumesExactly()
-                    case .countsParameters: countsParameters(initial)
+                    case .countsParameters: try countsParameters(initial)
                     case .accumulates: try accumulates(initial)
                     case .ignoresPadding: try ignoresPadding(trained.adapter)
                     case .refusesWrongSettings: try refusesWrongSettings()
@@ -177,8 +177,11 @@ public struct Conformance {
     /// The states of a few rows, as `float32` numbers.
     func states(_ transformer: Transformer) throws -> [Float] {
         try withoutGradients {
-            let batch = try TokenBatch(encoded.prefix(5).map(\.ids), padId: model.padId, on: transformer.device)
-            return try transformer.states(batch).elements()
+            let rows = Array(encoded.prefix(5))
+            let batch = try TokenBatch(rows.map(\.ids), padId: model.padId, on: transformer.device)
+            let states: [Float] = try transformer.states(batch).elements()
+            guard transformer.configuration.decoder != nil, task.shape == .generation else { return states }
+            return states + (try transformer.targetStates(rows, padId: model.padId).states.elements())
         }
     }
 

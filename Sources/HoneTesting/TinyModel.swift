@@ -20,6 +20,8 @@ public enum TinyModel: String, CaseIterable, Sendable {
     case untiedLlama
     /// A decoder of GPT-2's family: one fused map for query, key and value, stored transposed.
     case gpt2
+    /// An encoder-decoder of BART's family: learned positions, norms after the sublayers, biases everywhere.
+    case bart
     /// A decoder of Qwen3's family: heads of a width of their own with norms, and a window in one of its layers.
     case qwen3
     /// A decoder of OPT's family: positions from the third row of their table, tokens narrower than the model.
@@ -33,6 +35,7 @@ public enum TinyModel: String, CaseIterable, Sendable {
         case .roberta: RoBERTa.self
         case .llama, .untiedLlama: Llama.self
         case .gpt2: GPT2.self
+        case .bart: BART.self
         case .qwen3: Qwen3.self
         case .opt: OPT.self
         case .neox: GPTNeoX.self
@@ -66,6 +69,13 @@ public enum TinyModel: String, CaseIterable, Sendable {
                 "model_type": "gpt2", "vocab_size": .integer(tokens), "n_embd": 16, "n_layer": 2, "n_head": 4,
                 "n_inner": 32, "n_positions": 96, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
                 "tie_word_embeddings": true,
+            ]
+        case .bart:
+            [
+                "model_type": "bart", "vocab_size": .integer(tokens), "d_model": 16, "encoder_layers": 2,
+                "decoder_layers": 1, "encoder_attention_heads": 4, "decoder_attention_heads": 2,
+                "encoder_ffn_dim": 32, "decoder_ffn_dim": 24, "max_position_embeddings": 64,
+                "activation_function": "gelu", "decoder_start_token_id": 0,
             ]
         case .qwen3:
             [

@@ -25,7 +25,9 @@ import Testing
             return ConformanceRow(
                 try Methods.make(name, typed: ["rank": "3"]), startsAtBase: true, learningRate: 1e-2
             ) { model in
-                model.layerCount * model.linearMaps.reduce(0) { $0 + 3 * ($1.outputs + $1.inputs) }
+                model.stacks.reduce(0) { count, stack in
+                    count + stack.layerCount * stack.linearMaps.reduce(0) { $0 + 3 * ($1.outputs + $1.inputs) }
+                }
             }
         case "full":
             return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 5e-3) { $0.parameterCount }
@@ -40,7 +42,7 @@ import Testing
         var testDescription: String { "\(model.rawValue) \(task.name)" }
     }
     static let places =
-        [TinyModel.bert, .llama, .gpt2].flatMap { model in
+        [TinyModel.bert, .llama, .gpt2, .bart].flatMap { model in
             [TinyTask.classification(), .generation()].map { Place(model: model, task: $0) }
         } + [
             Place(model: .qwen3, task: .generation()), Place(model: .opt, task: .generation()),

@@ -7,7 +7,7 @@ import Testing
 /// Model folders that are not quite right: each is refused by an error that names what is wrong.
 struct ModelFolderTests {
     /// A copy of a fixture with changed tensors and config, deleted afterwards.
-    private func withFolder<Result>(
+    func withFolder<Result>(
         _ name: String, config: (inout JSONObject) -> Void = { _ in },
         tensors change: (inout [(name: String, tensor: Tensor)]) throws -> Void = { _ in },
         _ body: (String) throws -> Result
@@ -27,7 +27,7 @@ struct ModelFolderTests {
         }
     }
 
-    private func refusal(
+    func refusal(
         _ name: String, config: (inout JSONObject) -> Void = { _ in },
         tensors change: (inout [(name: String, tensor: Tensor)]) throws -> Void = { _ in }
     ) throws -> HoneError {
