@@ -83,17 +83,18 @@ public struct Evaluation: Sendable {
             evaluation.outcomes = outcomes
             evaluation.classification = ClassificationMetrics(outcomes, bootstrap: bootstrap)
         case .generation:
-            let rows = examples.map(specialist.encoder.encode)
+            let rows = try examples.map(specialist.encoder.encode)
             let losses = try specialist.targetLosses(rows)
+            let encoding = specialist.adapter.encoding
             evaluation.tokenLosses = losses.map { TokenLoss(sum: $0.loss, tokens: $0.tokens) }
             if generates {
+                let isMarked = encoding.marksCompletions || (encoding.usesChatTemplate && examples[0].messages != nil)
                 var options = GenerationOptions()
                 // No answer is longer than the longest that was asked for, end token and a little slack included.
                 options.maximumNewTokens = min(256, (rows.map(\.targetCount).max() ?? 32) + 4)
                 let texts = try specialist.generate(examples, options: options)
                 evaluation.outputs = zip(texts, examples).map { text, example in
-                    Evaluation.answer(
-                        text, like: example.completion ?? "", marked: specialist.adapter.encoding.marksCompletions)
+                    Evaluation.answer(text, like: example.completion ?? "", marked: isMarked)
                 }
             }
             evaluation.generation = try GenerationMetrics(

@@ -80,7 +80,7 @@ public struct Fit {
                 .usage, "the task is to generate text (\(task.verdict)); name a decoder with --model", item: "--model")
         }
         let model = try BaseModel(folder: folder)
-        let length = options.maximumLength ?? Preparation.suggestedLength(task, model)
+        let length = try options.maximumLength ?? Preparation.suggestedLength(task, model)
         guard (1...1 << 20).contains(length) else {
             throw HoneError(.usage, "must be from 1 to \(1 << 20), not \(length)", item: "--max-length")
         }

@@ -25,6 +25,9 @@ public struct Preparation {
     public init(task: TaskData, model: BaseModel, encoding: ExampleEncoder.Options) throws {
         self.task = task
         self.model = model
+        let chats = try Preparation.hasChatTemplate(task, model)
+        var encoding = encoding
+        encoding.usesChatTemplate = chats == true
         self.encoding = encoding
         switch task.kind {
         case .classification:
@@ -45,9 +48,13 @@ public struct Preparation {
         guard !task.split.train.isEmpty else {
             throw HoneError(.badData, "there are no rows to train on", file: task.files.first?.path)
         }
-        let encoder = ExampleEncoder(model, options: encoding)
-        train = task.split.train.map(encoder.encode)
+        let encoder = try ExampleEncoder(model, options: encoding)
+        train = try task.split.train.map(encoder.encode)
         var warnings = task.warnings
+        if chats == false {
+            warnings.append(
+                "the model's folder has no chat template: conversations are written as plain lines, “role: content”")
+        }
         let cut = train.count { $0.isTruncated }
         if cut > 0 {
             warnings.append(
@@ -58,12 +65,24 @@ public struct Preparation {
         self.warnings = warnings
     }
 
+    /// Whether the model has a chat template for the conversations of a task; `nil` where the task has none.
+    private static func hasChatTemplate(_ task: TaskData, _ model: BaseModel) throws -> Bool? {
+        guard task.split.train.contains(where: { $0.messages != nil }) else { return nil }
+        return try model.chatFormat() != nil
+    }
+
     /// A length that holds nearly every row: the 99th percentile of a sample, rounded up, within the model's positions.
-    public static func suggestedLength(_ task: TaskData, _ model: BaseModel) -> Int {
-        let encoder = ExampleEncoder(
-            model, options: .init(maximumLength: model.maximumLength, marksCompletions: true))
+    public static func suggestedLength(_ task: TaskData, _ model: BaseModel) throws -> Int {
+        let encoder = try ExampleEncoder(
+            model,
+            options: .init(
+                maximumLength: model.maximumLength, marksCompletions: true,
+                usesChatTemplate: try hasChatTemplate(task, model) == true))
         let sample = stride(from: 0, to: task.split.train.count, by: max(1, task.split.train.count / 512))
-        let lengths = sample.map { encoder.encode(task.split.train[$0]).ids.count }.sorted()
+        let lengths = try sample.map { place in
+            let row = try encoder.encode(task.split.train[place])
+            return max(row.ids.count, row.answer?.count ?? 0)
+        }.sorted()
         guard let last = lengths.last else { return 128 }
         let wanted = max(32, min(last, lengths[lengths.count * 99 / 100]) + 8)
         return min(model.maximumLength, (wanted + 15) / 16 * 16, 512)

@@ -110,7 +110,9 @@ public struct SavedRun {
 
     /// A plain text as an input of this task.
     public func input(text: String) throws -> Example.Input {
-        guard specialist.adapter.task != .generation else { return .prompt(text) }
+        guard specialist.adapter.task != .generation else {
+            return definition.columns.messages == nil ? .prompt(text) : .messages([Message(role: .user, content: text)])
+        }
         return .text(text)
     }
 }

@@ -141,9 +141,10 @@ public struct TrainRun {
             seed: seed)
         if let path = options.initialAdapter {
             let folder = try AdapterFolderReader(path: path)
-            let (found, parameters) = try Adapter.readMethod(folder, for: model)
+            let (found, parameters) = try Adapter.readMethod(folder, for: model, task: preparation.shape)
             try folder.checkBase(model)
-            try found.checkFit(model.configuration, preparation.shape)
+            try found.checkFit(
+                model.part(for: preparation.shape, type(of: found)).configuration, preparation.shape)
             guard found.name == method.name else {
                 throw HoneError(
                     .mismatch, "holds an adapter of `\(found.name)`, not of `\(method.name)`", file: path,

@@ -5,19 +5,50 @@ import HoneText
 
 /// An example as token numbers.
 public struct EncodedExample: Sendable {
-    /// The tokens: of the text or texts, or of prompt and completion joined.
+    /// The tokens: of the text or texts, or of prompt and completion joined; of an encoder-decoder, those of the prompt.
     public var ids: [Int]
     /// The token types, where there are two texts.
     public var typeIds: [Int]?
     /// Which class it is of, in classification.
     public var label: Int?
-    /// Where the completion starts in `ids`, in generation; `ids.count` where there is none.
-    public var targetStart: Int
+    /// Which of `ids` the model is to say, in generation: the completion, or all turns of the assistant. In their order; none
+    /// holds the first token, which nothing predicts.
+    public var targets: [Range<Int>]
     /// Whether tokens were cut off.
     public var isTruncated: Bool
+    /// The completion's tokens, which an encoder-decoder writes for `ids`; absent for other models.
+    public var answer: [Int]?
+
+    /// Tokens as they are; targets are kept to what can be predicted.
+    init(
+        ids: [Int], typeIds: [Int]? = nil, label: Int? = nil, targets: [Range<Int>] = [], isTruncated: Bool = false
+    ) {
+        self.ids = ids
+        self.typeIds = typeIds
+        self.label = label
+        self.targets = Self.kept(targets, in: ids.count)
+        self.isTruncated = isTruncated
+    }
+
+    private static func kept(_ targets: [Range<Int>], in count: Int) -> [Range<Int>] {
+        targets.map { $0.clamped(to: min(1, count)..<count) }.filter { !$0.isEmpty }
+    }
+
+    /// Cut to a length, at the end.
+    func truncated(to length: Int) -> EncodedExample {
+        guard ids.count > length else { return self }
+        var copy = self
+        copy.ids = Array(ids.prefix(length))
+        copy.targets = Self.kept(targets, in: length)
+        copy.isTruncated = true
+        return copy
+    }
 
     /// How many tokens the loss counts.
-    public var targetCount: Int { label != nil ? 1 : max(0, ids.count - max(1, targetStart)) }
+    public var targetCount: Int { label != nil ? 1 : answer?.count ?? targets.reduce(0) { $0 + $1.count } }
+
+    /// How many tokens go through the model.
+    public var length: Int { ids.count + (answer?.count ?? 0) }
 }
 
 /// Turns examples into token numbers, always in the same way: in training, evaluation and prediction.
@@ -27,13 +58,18 @@ public struct ExampleEncoder: Sendable {
         /// The most tokens a row may have.
         public var maximumLength: Int
         /// Whether a prompt begins with the tokenizer's own start token and a completion ends with its end token. Without,
-        /// prompt and completion are taken exactly as they are. (Texts to classify always get the special tokens.)
+        /// prompt and completion are taken exactly as they are. (Texts to classify always get the special tokens, and so
+        /// do both texts of an encoder-decoder, whose completion also always ends with the end token.)
         public var marksCompletions: Bool
+        /// Whether conversations are written with the chat template of the model's folder, which then also says where turns
+        /// begin and end. Without, they are plain lines.
+        public var usesChatTemplate: Bool
 
         /// Options with a length.
-        public init(maximumLength: Int = 256, marksCompletions: Bool = false) {
+        public init(maximumLength: Int = 256, marksCompletions: Bool = false, usesChatTemplate: Bool = false) {
             self.maximumLength = maximumLength
             self.marksCompletions = marksCompletions
+            self.usesChatTemplate = usesChatTemplate
         }
     }
 
@@ -43,18 +79,42 @@ public struct ExampleEncoder: Sendable {
     public let options: Options
     /// Text before every prompt, such as in-context examples.
     public let preamble: String
+    /// Whether prompts and completions go to different stacks.
+    private let separatesTargets: Bool
+    private let chat: ChatEncoding?
+
+    /// The token that ends an answer in a conversation, besides the tokenizer's end token.
+    public var turnEnd: Int? { chat?.turnEnd }
 
     /// An encoder for a model; the length is kept within the model's positions.
-    public init(_ model: BaseModel, options: Options, preamble: String = "") {
+    ///
+    /// - Throws: `HoneError` where the chat template is wanted and there is none, or none that can be read.
+    public init(_ model: BaseModel, options: Options, preamble: String = "") throws {
+        if options.usesChatTemplate {
+            guard let format = try model.chatFormat() else {
+                throw HoneError(
+                    .mismatch,
+                    "the conversations of this task are written with a chat template, and the model has none",
+                    file: model.folder)
+            }
+            chat = ChatEncoding(format)
+        } else {
+            chat = nil
+        }
         tokenizer = model.tokenizer
         var options = options
         options.maximumLength = min(options.maximumLength, model.maximumLength)
+        separatesTargets = model.configuration.decoder != nil
+        if separatesTargets { options.marksCompletions = true }
         self.options = options
         self.preamble = preamble
     }
 
     /// The tokens of an example. The end of a text, or of a completion, is cut off where it is too long.
-    public func encode(_ example: Example) -> EncodedExample {
+    ///
+    /// - Throws: `HoneError` where the model's chat template refuses a conversation, or where it cannot be found out which of
+    ///   its tokens the assistant says.
+    public func encode(_ example: Example) throws -> EncodedExample {
         switch example.input {
         case .text(let text):
             let encoding = tokenizer.encoding(text, maximumLength: options.maximumLength)
@@ -65,19 +125,26 @@ public struct ExampleEncoder: Sendable {
         case .prompt(let text):
             return joined(prompt: text, completion: example.completion)
         case .messages(let messages):
+            if let chat, !separatesTargets {
+                let answer = example.completion.map { Message(role: .assistant, content: $0) }
+                let row = try chat.encode(messages, answer: answer, of: example, preamble: preamble)
+                return answer == nil ? row : row.truncated(to: options.maximumLength)
+            }
             return joined(prompt: ExampleEncoder.plain(messages), completion: example.completion.map { " " + $0 })
         }
     }
 
     /// The tokens of a prompt alone, to generate from; the beginning is cut off where it is too long.
-    public func prompt(_ example: Example) -> [Int] {
+    ///
+    /// - Throws: as `encode`.
+    public func prompt(_ example: Example) throws -> [Int] {
         var bare = example
         bare.target = .unknown
-        let ids = encode(bare).ids
+        let ids = try encode(bare).ids
         return ids.count > options.maximumLength ? Array(ids.suffix(options.maximumLength)) : ids
     }
 
-    /// A conversation as plain lines, until the model's own template is applied: `role: content`, and whose turn it is.
+    /// A conversation as plain lines, for models without a chat template: `role: content`, and whose turn it is.
     static func plain(_ messages: [Message]) -> String {
         messages.map { "\($0.role.rawValue): \($0.content)\n" }.joined() + "assistant:"
     }
@@ -86,11 +153,11 @@ public struct ExampleEncoder: Sendable {
         // An empty text of a tokenizer without special tokens still needs a position.
         let ids = encoding.ids.isEmpty ? [tokenizer.bosId ?? tokenizer.eosId ?? tokenizer.padId ?? 0] : encoding.ids
         return EncodedExample(
-            ids: ids, typeIds: encoding.ids.isEmpty ? nil : typeIds, label: label, targetStart: ids.count,
-            isTruncated: encoding.isTruncated)
+            ids: ids, typeIds: encoding.ids.isEmpty ? nil : typeIds, label: label, isTruncated: encoding.isTruncated)
     }
 
     private func joined(prompt: String, completion: String?) -> EncodedExample {
+        if separatesTargets { return separated(prompt: prompt, completion: completion) }
         var ids: [Int] = []
         if options.marksCompletions, let start = tokenizer.bosId { ids.append(start) }
         ids += tokenizer.encode(preamble + prompt, addSpecialTokens: false)
@@ -100,9 +167,19 @@ public struct ExampleEncoder: Sendable {
             ids += tokenizer.encode(completion, addSpecialTokens: false)
             if options.marksCompletions, let end = tokenizer.eosId { ids.append(end) }
         }
-        let isTruncated = ids.count > options.maximumLength
-        if isTruncated, completion != nil { ids = Array(ids.prefix(options.maximumLength)) }
-        return EncodedExample(
-            ids: ids, typeIds: nil, label: nil, targetStart: min(start, ids.count), isTruncated: isTruncated)
+        let row = EncodedExample(ids: ids, targets: [start..<ids.count])
+        return completion == nil ? row : row.truncated(to: options.maximumLength)
+    }
+
+    /// Prompt and completion as two texts, each with the special tokens that the tokenizer gives a text.
+    private func separated(prompt: String, completion: String?) -> EncodedExample {
+        let input = tokenizer.encoding(preamble + prompt, maximumLength: options.maximumLength)
+        var example = classified(input, typeIds: nil, label: nil)
+        guard let completion else { return example }
+        var targets = tokenizer.encoding(completion).ids
+        if let end = tokenizer.eosId, targets.last != end { targets.append(end) }
+        example.isTruncated = example.isTruncated || targets.count > options.maximumLength
+        example.answer = Array(targets.prefix(options.maximumLength))
+        return example
     }
 }

@@ -4,7 +4,7 @@ import HoneFormats
 enum Conversation {
     /// Whether a value is a turn.
     static func looksLikeTurn(_ value: JSON) -> Bool {
-        (value["role"]?.string != nil && value["content"] != nil)
+        (value["role"]?.string != nil && (value["content"] != nil || value["tool_calls"] != nil))
             || (value["from"]?.string != nil && value["value"] != nil)
     }
 
@@ -25,10 +25,14 @@ enum Conversation {
                     "turn \(index + 1) has an unknown role; the roles are "
                         + Wording.columns(Message.Role.allCases.map(\.rawValue)))
             }
-            guard let content = (turn["content"] ?? turn["value"])?.string else {
+            var members = turn.object ?? JSONObject()
+            let written = turn["content"] ?? turn["value"]
+            for name in ["role", "from", "content", "value"] { members[name] = nil }
+            // A turn that only calls tools need not say anything.
+            guard let content = written?.string ?? (turn["tool_calls"]?.array?.isEmpty == false ? "" : nil) else {
                 throw HoneError(.badData, "the content of turn \(index + 1) is not a string")
             }
-            return Message(role: role, content: content)
+            return Message(role: role, content: content, members: members)
         }
     }
 

@@ -26,11 +26,14 @@ public struct Message: Sendable, Hashable {
     public var role: Role
     /// What is said.
     public var content: String
+    /// What else the turn has, such as `tool_calls` and `tool_call_id`; only chat templates look at it.
+    public var members: JSONObject
 
     /// A turn by a role.
-    public init(role: Role, content: String) {
+    public init(role: Role, content: String, members: JSONObject = JSONObject()) {
         self.role = role
         self.content = content
+        self.members = members
     }
 }
 

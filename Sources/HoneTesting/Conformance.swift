@@ -49,6 +49,8 @@ public struct Conformance {
         case startsAtTheBase
         /// Weights with the adapter folded in compute what the adapter computes.
         case mergesExactly
+        /// A model folder with the adapter folded in computes what the adapter computes; one that cannot be is refused.
+        case exportsWhole
         /// Files hold all of the adapter: results, settings and a second writing are the same.
         case survivesFiles
         /// Damaged files and files for another base are refused with a sentence.
@@ -118,8 +120,8 @@ public struct Conformance {
         self.other = other
         self.task = task
         self.scratch = scratch
-        let encoder = ExampleEncoder(model, options: Conformance.encoding)
-        encoded = task.examples.map(encoder.encode)
+        let encoder = try ExampleEncoder(model, options: Conformance.encoding)
+        encoded = try task.examples.map(encoder.encode)
     }
 
     static let encoding = ExampleEncoder.Options(maximumLength: 40, marksCompletions: true)
@@ -139,10 +141,11 @@ public struct Conformance {
                     case .leavesTheBase: try leavesTheBase(before, statesBefore, trained.adapter)
                     case .startsAtTheBase: try startsAtTheBase(initial, statesBefore)
                     case .mergesExactly: try mergesExactly(trained.adapter, statesBefore)
+                    case .exportsWhole: try exportsWhole(trained.adapter)
                     case .survivesFiles: try survivesFiles(trained.adapter)
                     case .refusesWrongFiles: try refusesWrongFiles(trained.adapter)
                     case .resumesExactly: try resumesExactly()
-                    case .countsParameters: countsParameters(initial)
+                    case .countsParameters: try countsParameters(initial)
                     case .accumulates: try accumulates(initial)
                     case .ignoresPadding: try ignoresPadding(trained.adapter)
                     case .refusesWrongSettings: try refusesWrongSettings()
@@ -167,15 +170,18 @@ public struct Conformance {
         let specialist = try Specialist(base: model, adapter: adapter)
         switch task.shape {
         case .classification: return try specialist.probabilities(examples).map(Double.init)
-        case .generation: return try specialist.targetLosses(examples.map(specialist.encoder.encode)).map(\.loss)
+        case .generation: return try specialist.targetLosses(try examples.map(specialist.encoder.encode)).map(\.loss)
         }
     }
 
     /// The states of a few rows, as `float32` numbers.
     func states(_ transformer: Transformer) throws -> [Float] {
         try withoutGradients {
-            let batch = try TokenBatch(encoded.prefix(5).map(\.ids), padId: model.padId, on: transformer.device)
-            return try transformer.states(batch).elements()
+            let rows = Array(encoded.prefix(5))
+            let batch = try TokenBatch(rows.map(\.ids), padId: model.padId, on: transformer.device)
+            let states: [Float] = try transformer.states(batch).elements()
+            guard transformer.configuration.decoder != nil, task.shape == .generation else { return states }
+            return states + (try transformer.targetStates(rows, padId: model.padId).states.elements())
         }
     }
 

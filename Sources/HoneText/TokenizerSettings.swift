@@ -1,4 +1,3 @@
-import Foundation
 import HoneFormats
 
 /// What the files beside `tokenizer.json` say: which token has which role, and how chats are written.
@@ -22,8 +21,7 @@ public struct TokenizerSettings: Sendable {
     /// Whether decoding takes back blanks before punctuation and English contractions (not where the model is byte-pair
     /// encoding, whose blanks are the text's own).
     public var cleansUpSpaces = false
-    /// The Jinja text of the chat template: from `chat_template.jinja`, or from `tokenizer_config.json`, where of several
-    /// the one called `default` is taken.
+    /// The Jinja text of the chat template; of several the one called `default`. `ChatTemplateFolder` has them all.
     public var chatTemplate: String?
 
     /// Nothing known.
@@ -50,20 +48,7 @@ public struct TokenizerSettings: Sendable {
         if let length = config?["model_max_length"]?.integer, (1...100_000_000).contains(length) {
             maximumLength = length
         }
-        chatTemplate = try Self.chatTemplate(folder: folder, config: config)
-    }
-
-    private static func chatTemplate(folder: String, config: JSON?) throws -> String? {
-        let path = folder + "/chat_template.jinja"
-        if FileManager.default.fileExists(atPath: path) {
-            guard let data = FileManager.default.contents(atPath: path), data.count <= 16 << 20,
-                let text = String(validating: data, as: UTF8.self)
-            else { throw HoneError(.badFile, "is not valid UTF-8 of at most 16 MiB", file: path) }
-            return text
-        }
-        guard let template = config?["chat_template"] else { return nil }
-        if let text = template.string { return text }
-        let named = template.array ?? []
-        return (named.first { $0["name"]?.string == "default" } ?? named.first)?["template"]?.string
+        let templates = try ChatTemplateFolder(folder, files: files).entries
+        chatTemplate = (templates.first { $0.name == "default" } ?? templates.first)?.source
     }
 }

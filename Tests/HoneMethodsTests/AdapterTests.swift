@@ -34,8 +34,8 @@ import Testing
     @Test func `at the start, the gradient of LoRA's A is exactly zero and that of B is not`() throws {
         let adapter = try initial("lora", ["rank": "2"])
         try adapter.parameters.makeTrainable()
-        let encoder = ExampleEncoder(model, options: adapter.encoding)
-        let rows = task.examples.map(encoder.encode)
+        let encoder = try ExampleEncoder(model, options: adapter.encoding)
+        let rows = try task.examples.map(encoder.encode)
         let loss = try withGradients {
             let transformer = try model.transformer.attaching(
                 adapter.method.attachments(adapter.parameters, model: model.transformer, dropout: nil))

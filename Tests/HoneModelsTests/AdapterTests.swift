@@ -10,7 +10,7 @@ import Testing
 struct AdapterTests {
     static let lora = [
         "bert-lora", "bert-lora-pooler", "bert-classifier", "gpt2-lora", "llama-lora", "llama-patterns", "llama-rslora",
-        "qwen2-lora", "neox-lora", "opt-lora",
+        "qwen2-lora", "neox-lora", "opt-lora", "roberta-lora",
     ]
     static let prompts = ["bert-prompt", "gpt2-prompt", "llama-prompt"]
 
@@ -85,6 +85,21 @@ struct AdapterTests {
         let largest = try output.abs().max().item()
         let adapted = try loaded.output(loaded.adapted())
         #expect(try largestDifference(output, adapted, over: loaded.batch()) < 1e-5 * max(1, largest))
+    }
+
+    @Test(
+        "exports a model folder that computes what PEFT merges into",
+        arguments: ["gpt2-lora", "neox-lora", "roberta-lora"])
+    func exported(name: String) throws {
+        let loaded = try Loaded(name)
+        let adapter = Adapter(
+            method: loaded.method, task: .generation, labels: [], parameters: loaded.parameters,
+            encoding: .init(maximumLength: 32))
+        try withTemporaryFolder { folder in
+            try Specialist(base: loaded.reference.model, adapter: adapter).export(to: folder + "/model")
+            let output = try loaded.output(BaseModel(folder: folder + "/model").transformer)
+            #expect(try largestDifference(output, loaded.expectedOutput("merged"), over: loaded.batch()) < 5e-5)
+        }
     }
 
     @Test("trains as PEFT trains: loss, gradients, three AdamW steps and where they end", arguments: lora + prompts)

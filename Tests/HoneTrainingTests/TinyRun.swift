@@ -86,9 +86,10 @@ final class TinyRun {
         let task = TinyTask.classification(rows: 16)
         let adapter = try Adapter.initial(
             method, for: model, task: task.shape, labels: task.labels, encoding: .init(), seed: 1)
-        let encoder = ExampleEncoder(model, options: .init())
+        let encoder = try ExampleEncoder(model, options: .init())
         let trainer = try Trainer(
-            model: model, adapter: adapter, examples: task.examples.map(encoder.encode), plan: plan, validate: validate)
+            model: model, adapter: adapter, examples: try task.examples.map(encoder.encode), plan: plan,
+            validate: validate)
         return try trainer.run(
             checkpoints: store, resume: resume, shouldStop: { self.last == stopAfter },
             report: { event in

@@ -187,7 +187,7 @@ struct GradientSearch {
             evaluation.outcomes = try ClassificationOutcomes(
                 labels: rows.map { $0.label ?? 0 }, probabilities: specialist.probabilities(rows), classCount: classes)
         case .generation:
-            let losses = try specialist.targetLosses(rows.map(specialist.encoder.encode))
+            let losses = try specialist.targetLosses(try rows.map(specialist.encoder.encode))
             evaluation.tokenLosses = losses.map { TokenLoss(sum: $0.loss, tokens: $0.tokens) }
         }
         return evaluation

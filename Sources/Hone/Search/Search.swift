@@ -201,7 +201,7 @@ public struct Search {
         let bare = try Specialist(base: preparation.model, adapter: adapter(probe, ParameterSet()))
         return FrozenFeatures(
             train: try bare.features(preparation.train),
-            validation: try bare.features(validationRows.map(bare.encoder.encode)))
+            validation: try bare.features(try validationRows.map(bare.encoder.encode)))
     }
 
     private func adapter(_ method: any Method, _ parameters: ParameterSet) -> Adapter {

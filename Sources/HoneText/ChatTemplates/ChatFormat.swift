@@ -26,7 +26,7 @@ public struct ChatTokens: Sendable, Hashable {
 
 /// How a model takes conversations: its chat template and its tokenizer together.
 ///
-///     let format = try ChatFormat(folder: "models/smol", tokenizer: tokenizer)
+///     let format = try ChatFormat(folder: "models/smol", tokenizer: tokenizer)    // nil: the folder has no template
 ///     let prompt = try format?.prompt(ChatConversation([("user", "Hello")]))
 ///
 /// What turns say never becomes a special token, whatever they say: the template's output knows which parts of it came from
@@ -57,6 +57,14 @@ public struct ChatFormat: Sendable {
             index = match.range.start + 1
         }
         self.control = control
+    }
+
+    /// The template of a model folder with its tokenizer; `nil` where the folder has no template.
+    ///
+    /// - Throws: as `ChatTemplateFolder`.
+    public init?(folder: String, tokenizer: Tokenizer) throws {
+        guard let template = try ChatTemplateFolder(folder).template() else { return nil }
+        self.init(template: template, tokenizer: tokenizer)
     }
 
     /// The tokens of a text that a template made.
