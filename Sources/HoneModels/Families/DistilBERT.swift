@@ -17,9 +17,7 @@ public enum DistilBERT: ModelFamily {
             layerCount: try config.size("n_layers", upTo: 1024), headCount: try config.size("n_heads", upTo: 4096),
             innerWidth: try config.size("hidden_dim"),
             maximumLength: try config.size("max_position_embeddings", default: 512))
-        guard made.width % made.headCount == 0 else {
-            throw config.refused("n_heads", "\(made.headCount) heads do not divide the width \(made.width)")
-        }
+        try config.checkWidth(made, headCountField: "n_heads")
         made.normPlace = .after
         made.normEpsilon = 1e-12
         made.normalisesEmbeddings = true
@@ -29,26 +27,22 @@ public enum DistilBERT: ModelFamily {
 
     /// The names of DistilBERT's weights.
     public static func weightNames(_ configuration: TransformerConfiguration) -> [WeightName] {
-        var names = [
-            WeightName(name: "embeddings.tokens.weight", source: "embeddings.word_embeddings.weight"),
-            WeightName(name: "embeddings.positions.weight", source: "embeddings.position_embeddings.weight"),
-        ]
-        func add(_ name: String, _ source: String) {
-            for part in [".weight", ".bias"] { names.append(WeightName(name: name + part, source: source + part)) }
-        }
-        add("embeddings.norm", "embeddings.LayerNorm")
+        var names = WeightNames()
+        names.add(weight: "embeddings.tokens.weight", "embeddings.word_embeddings.weight")
+        names.add(weight: "embeddings.positions.weight", "embeddings.position_embeddings.weight")
+        names.add("embeddings.norm", "embeddings.LayerNorm")
         for layer in 0..<configuration.layerCount {
             let (own, other) = ("layers.\(layer).", "transformer.layer.\(layer).")
-            add(own + "attention.query", other + "attention.q_lin")
-            add(own + "attention.key", other + "attention.k_lin")
-            add(own + "attention.value", other + "attention.v_lin")
-            add(own + "attention.output", other + "attention.out_lin")
-            add(own + "attention.norm", other + "sa_layer_norm")
-            add(own + "mlp.up", other + "ffn.lin1")
-            add(own + "mlp.down", other + "ffn.lin2")
-            add(own + "mlp.norm", other + "output_layer_norm")
+            names.add(own + "attention.query", other + "attention.q_lin")
+            names.add(own + "attention.key", other + "attention.k_lin")
+            names.add(own + "attention.value", other + "attention.v_lin")
+            names.add(own + "attention.output", other + "attention.out_lin")
+            names.add(own + "attention.norm", other + "sa_layer_norm")
+            names.add(own + "mlp.up", other + "ffn.lin1")
+            names.add(own + "mlp.down", other + "ffn.lin2")
+            names.add(own + "mlp.norm", other + "output_layer_norm")
         }
-        return names
+        return names.all
     }
 
     /// The position buffer, and the heads of pre-training and of other tasks.

@@ -27,28 +27,23 @@ public enum MPNet: ModelFamily {
 
     /// The names of MPNet's weights.
     public static func weightNames(_ configuration: TransformerConfiguration) -> [WeightName] {
-        var names = [
-            WeightName(name: "embeddings.tokens.weight", source: "embeddings.word_embeddings.weight"),
-            WeightName(name: "embeddings.positions.weight", source: "embeddings.position_embeddings.weight"),
-            WeightName(
-                name: "embeddings.relativePositions.weight", source: "encoder.relative_attention_bias.weight"),
-        ]
-        func add(_ name: String, _ source: String) {
-            for part in [".weight", ".bias"] { names.append(WeightName(name: name + part, source: source + part)) }
-        }
-        add("embeddings.norm", "embeddings.LayerNorm")
+        var names = WeightNames()
+        names.add(weight: "embeddings.tokens.weight", "embeddings.word_embeddings.weight")
+        names.add(weight: "embeddings.positions.weight", "embeddings.position_embeddings.weight")
+        names.add(weight: "embeddings.relativePositions.weight", "encoder.relative_attention_bias.weight")
+        names.add("embeddings.norm", "embeddings.LayerNorm")
         for layer in 0..<configuration.layerCount {
             let (own, other) = ("layers.\(layer).", "encoder.layer.\(layer).")
-            add(own + "attention.query", other + "attention.attn.q")
-            add(own + "attention.key", other + "attention.attn.k")
-            add(own + "attention.value", other + "attention.attn.v")
-            add(own + "attention.output", other + "attention.attn.o")
-            add(own + "attention.norm", other + "attention.LayerNorm")
-            add(own + "mlp.up", other + "intermediate.dense")
-            add(own + "mlp.down", other + "output.dense")
-            add(own + "mlp.norm", other + "output.LayerNorm")
+            names.add(own + "attention.query", other + "attention.attn.q")
+            names.add(own + "attention.key", other + "attention.attn.k")
+            names.add(own + "attention.value", other + "attention.attn.v")
+            names.add(own + "attention.output", other + "attention.attn.o")
+            names.add(own + "attention.norm", other + "attention.LayerNorm")
+            names.add(own + "mlp.up", other + "intermediate.dense")
+            names.add(own + "mlp.down", other + "output.dense")
+            names.add(own + "mlp.norm", other + "output.LayerNorm")
         }
-        return names
+        return names.all
     }
 
     /// The position buffer, the pooler, and the heads of pre-training and of other tasks.
