@@ -14,55 +14,7 @@ struct AdapterTests {
     ]
     static let prompts = ["bert-prompt", "gpt2-prompt", "llama-prompt"]
 
-    /// An adapter fixture on its base.
-    private struct Loaded {
-        let reference: Reference
-        let folder: String
-        let expected: [String: Tensor]
-        let method: any Method
-        let parameters: ParameterSet
-
-        init(_ name: String) throws {
-            folder = Reference.fixtures + "/adapter-" + name
-            reference = try Reference(#require(JSON.read(file: folder + "/reference.json")["base"]?.string))
-            expected = try Reference.tensors(folder + "/reference.safetensors")
-            (method, parameters) = try Adapter.readMethod(AdapterFolderReader(path: folder), for: reference.model)
-        }
-
-        /// The batch; PEFT gives prompts no token types.
-        func batch() throws -> TokenBatch {
-            try expected["token_type_ids"] == nil ? TokenBatch(reference.rows()) : reference.batch()
-        }
-
-        func adapted() throws -> Transformer {
-            let base = reference.model.transformer
-            return try base.attaching(method.attachments(parameters, model: base, dropout: nil))
-        }
-
-        /// Logits of causal models, the last states of encoders.
-        func output(_ transformer: Transformer) throws -> Tensor {
-            try withoutGradients {
-                let states = try transformer.states(batch())
-                return try reference.model.configuration.isCausal ? transformer.logits(states) : states
-            }
-        }
-
-        /// An expected output, without the positions of a prompt.
-        func expectedOutput(_ name: String) throws -> Tensor {
-            let whole = try #require(expected[name])
-            let length = try batch().length
-            return try whole.narrowed(1, from: whole.size(1) - length, length: length)
-        }
-
-        /// Tensors as they stand in PEFT's file, by its names.
-        func written(_ parameters: ParameterSet) throws -> [String: Tensor] {
-            try withTemporaryFolder { folder in
-                try method.write(
-                    parameters, for: reference.model, task: .generation, to: AdapterFolderWriter(path: folder))
-                return try Reference.tensors(folder + "/adapter_model.safetensors")
-            }
-        }
-    }
+    private typealias Loaded = AdapterFixture
 
     @Test("computes what PEFT computes", arguments: lora + prompts)
     func outputs(name: String) throws {
@@ -266,5 +218,27 @@ struct AdapterTests {
             process.waitUntilExit()
             #expect(process.terminationStatus == 0)
         }
+    }
+}
+
+extension AdapterFixture {
+    /// The batch; PEFT gives prompts no token types.
+    fileprivate func batch() throws -> TokenBatch {
+        try expected["token_type_ids"] == nil ? TokenBatch(reference.rows()) : reference.batch()
+    }
+
+    /// Logits of causal models, the last states of encoders.
+    fileprivate func output(_ transformer: Transformer) throws -> Tensor {
+        try withoutGradients {
+            let states = try transformer.states(batch())
+            return try reference.model.configuration.isCausal ? transformer.logits(states) : states
+        }
+    }
+
+    /// An expected output, without the positions of a prompt.
+    fileprivate func expectedOutput(_ name: String) throws -> Tensor {
+        let whole = try #require(expected[name])
+        let length = try batch().length
+        return try whole.narrowed(1, from: whole.size(1) - length, length: length)
     }
 }

@@ -10,53 +10,7 @@ struct EncoderDecoderAdapterTests {
     static let lora = ["t5-lora", "t5-gated-lora", "bart-lora"]
     static let prompts = ["t5-prompt", "bart-prompt"]
 
-    private struct Loaded {
-        let folder: String
-        let reference: Reference
-        let expected: [String: Tensor]
-        let method: any Method
-        let parameters: ParameterSet
-
-        init(_ name: String) throws {
-            folder = Reference.fixtures + "/adapter-" + name
-            reference = try Reference(#require(JSON.read(file: folder + "/reference.json")["base"]?.string))
-            expected = try Reference.tensors(folder + "/reference.safetensors")
-            (method, parameters) = try Adapter.readMethod(AdapterFolderReader(path: folder), for: reference.model)
-        }
-
-        var base: Transformer { reference.model.transformer }
-
-        func outputs() throws -> TokenBatch {
-            try TokenBatch(reference.rows("decoder_input_ids", mask: "decoder_attention_mask"))
-        }
-
-        func adapted(_ parameters: ParameterSet) throws -> Transformer {
-            try base.attaching(method.attachments(parameters, model: base, dropout: nil))
-        }
-
-        func logits(_ transformer: Transformer) throws -> Tensor {
-            try transformer.logits(
-                transformer.states(outputs(), memory: transformer.memory(of: reference.batch())))
-        }
-
-        func difference(_ transformer: Transformer, _ name: String) throws -> Double {
-            try withoutGradients {
-                try largestDifference(logits(transformer), #require(expected[name]), over: outputs())
-            }
-        }
-
-        func write(_ parameters: ParameterSet, to folder: String) throws {
-            try method.write(
-                parameters, for: reference.model, task: .generation, to: AdapterFolderWriter(path: folder))
-        }
-
-        func written(_ parameters: ParameterSet) throws -> [String: Tensor] {
-            try withTemporaryFolder { folder in
-                try write(parameters, to: folder)
-                return try Reference.tensors(folder + "/adapter_model.safetensors")
-            }
-        }
-    }
+    private typealias Loaded = AdapterFixture
 
     @Test("computes what PEFT computes", arguments: lora + prompts)
     func outputs(name: String) throws {
@@ -157,6 +111,23 @@ struct EncoderDecoderAdapterTests {
             try process.run()
             process.waitUntilExit()
             #expect(process.terminationStatus == 0)
+        }
+    }
+}
+
+extension AdapterFixture {
+    fileprivate func outputs() throws -> TokenBatch {
+        try TokenBatch(reference.rows("decoder_input_ids", mask: "decoder_attention_mask"))
+    }
+
+    fileprivate func logits(_ transformer: Transformer) throws -> Tensor {
+        try transformer.logits(
+            transformer.states(outputs(), memory: transformer.memory(of: reference.batch())))
+    }
+
+    fileprivate func difference(_ transformer: Transformer, _ name: String) throws -> Double {
+        try withoutGradients {
+            try largestDifference(logits(transformer), #require(expected[name]), over: outputs())
         }
     }
 }
