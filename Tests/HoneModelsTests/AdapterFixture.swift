@@ -1,3 +1,4 @@
+import Foundation
 import HoneFormats
 import HoneMethods
 import HoneModels
@@ -36,5 +37,16 @@ struct AdapterFixture {
             try write(parameters, to: folder)
             return try Reference.tensors(folder + "/adapter_model.safetensors")
         }
+    }
+
+    /// Has `Scripts/parity/peft_reads.py` load a folder and compare what PEFT computes with `outputs.safetensors` in it.
+    func expectReadByPEFT(_ adapter: String, python: String) throws {
+        let process = Process()
+        process.executableURL = URL(filePath: python)
+        let script = Reference.fixtures + "/../../../Scripts/parity/peft_reads.py"
+        process.arguments = [script, reference.folder, adapter, adapter + "/outputs.safetensors"]
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
     }
 }
