@@ -46,8 +46,8 @@ let package = Package(
         .target(
             name: "Hone",
             dependencies: [
-                "HoneFormats", "HoneTorch", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining", "HoneEvaluation",
-                "HoneReports",
+                "HoneFormats", "HoneTorch", "HoneText", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining",
+                "HoneEvaluation", "HoneReports",
             ]),
         .target(
             name: "HoneTesting",

@@ -26,6 +26,11 @@ public enum DefaultModel {
                 + "a model folder with --model")
     }
 
+    /// The folder that a user names: the default encoder's for its name where there is no folder of that name, any other as it is.
+    public static func folder(named path: String) throws -> String {
+        path == name && !FileStatus.exists(path) ? try folder() : path
+    }
+
     /// The folder of the running executable.
     static var executableFolder: String? {
         guard let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") else {

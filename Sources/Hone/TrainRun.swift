@@ -144,9 +144,10 @@ public struct TrainRun {
             seed: seed)
         if let path = options.initialAdapter {
             let folder = try AdapterFolderReader(path: path)
-            let (found, parameters) = try Adapter.readMethod(folder, for: model)
+            let (found, parameters) = try Adapter.readMethod(folder, for: model, task: preparation.shape)
             try folder.checkBase(model)
-            try found.checkFit(model.configuration, preparation.shape)
+            try found.checkFit(
+                model.part(for: preparation.shape, type(of: found)).configuration, preparation.shape)
             guard found.name == method.name else {
                 throw HoneError(
                     .mismatch, "holds an adapter of `\(found.name)`, not of `\(method.name)`", file: path,
@@ -219,6 +220,9 @@ public struct TrainRun {
         let started = Date()
         let clock = monotonicSeconds()
         for warning in preparation.warnings { try report(.warning(warning)) }
+        if plan.patience > 0, preparation.task.split.validation.isEmpty {
+            try report(.warning("--patience has no effect: there are no validation rows; give --validation"))
+        }
         let trained: Trained
         switch type(of: adapter.method).card.training {
         case .gradient: trained = try train(folder, shouldStop: shouldStop, report: report)

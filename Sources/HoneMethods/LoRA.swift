@@ -67,7 +67,7 @@ public struct LoRA: Method {
         }
         if wanted == ["all"] { return sites }
         for word in wanted where !sites.contains(where: { LoRA.matches($0.path, word) }) {
-            let known = Set(configuration.linearMaps.map(\.name)).sorted().joined(separator: ", ")
+            let known = Set(configuration.stacks.flatMap { $0.linearMaps.map(\.name) }).sorted().joined(separator: ", ")
             throw HoneError(.mismatch, "this model has no map `\(word)`; it has \(known)", item: "lora targets")
         }
         return sites.filter { site in wanted.contains { LoRA.matches(site.path, $0) } }

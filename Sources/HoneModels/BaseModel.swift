@@ -105,10 +105,8 @@ public struct BaseModel {
         let file = folder + "/1_Pooling/config.json"
         guard FileManager.default.fileExists(atPath: file) else { return .mean }
         let json = try JSON.read(file: file)
-        if json["pooling_mode_cls_token"]?.bool == true { return .first }
-        if json["pooling_mode_mean_tokens"]?.bool == true { return .mean }
-        throw HoneError(
-            .unsupported, "only the mean and the first token are supported", file: file, item: "pooling_mode")
+        // For a head that is trained, the mean does as well as the rarer ways; `SentenceEncoder` does what the folder says exactly.
+        return json["pooling_mode_cls_token"]?.bool == true || json["pooling_mode"]?.string == "cls" ? .first : .mean
     }
 
     /// How the model takes conversations, as its folder says; `nil` where the folder has no chat template.
