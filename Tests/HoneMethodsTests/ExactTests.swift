@@ -46,7 +46,10 @@ import Testing
             try parameters.makeTrainable()
             let transformer = try base.transformer.attaching(
                 method.attachments(parameters, model: base.transformer, dropout: nil))
-            let states = try transformer.states(TokenBatch(ExactTests.rows))
+            let batch = try TokenBatch(ExactTests.rows)
+            // Of an encoder-decoder both stacks are to have gradients.
+            let states = try transformer.states(
+                batch, memory: base.configuration.decoder == nil ? nil : transformer.memory(of: batch))
             let picked = try states.reshaped([-1, states.size(-1)]).selecting(Tensor([0, 3, 7, 15]))
             let loss =
                 base.configuration.hasLanguageHead
