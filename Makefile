@@ -4,7 +4,7 @@ export PKG_CONFIG_PATH := $(CURDIR)/.setup/pkgconfig:$(PKG_CONFIG_PATH)
 RELEASE = $(shell $(SWIFT) build -c release --show-bin-path)
 DEBUG = $(shell $(SWIFT) build --show-bin-path)
 
-.PHONY: all demo test test-slow build setup format lint clean
+.PHONY: all demo test test-slow build setup format lint bench clean
 
 all: build
 
@@ -34,6 +34,10 @@ lint:
 
 format:
 	@$(SWIFT) format --in-place --recursive Sources Tests Package.swift
+
+# Hone against its peers; NAME=... for one. Needs the peers' Python environment, see Benchmarks/run.py.
+bench: build
+	@python3 Benchmarks/run.py $(NAME) $(BENCH)
 
 clean:
 	@rm -rf .build

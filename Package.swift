@@ -50,7 +50,8 @@ let package = Package(
         .target(
             name: "Hone",
             dependencies: [
-                "HoneFormats", "HoneTorch", "HoneHub", "HoneModels", "HoneTasks", "HoneMethods", "HoneTraining",
+                "HoneFormats", "HoneTorch", "HoneHub", "HoneText", "HoneModels", "HoneTasks", "HoneMethods",
+                "HoneTraining",
                 "HoneEvaluation", "HoneReports",
             ]),
         .target(

@@ -3,7 +3,8 @@
     peft_reads.py MODEL_FOLDER ADAPTER_FOLDER OUTPUTS.safetensors [--tolerance 1e-5]
 
 OUTPUTS.safetensors, written by Hone: input_ids and attention_mask (and token_type_ids where they were used) [rows,
-length], padded on either side, and `logits` (causal models) or `hidden` (last hidden states) with the adapter. A prompt
+length], padded on either side, and `logits` (causal models) or `hidden` (last hidden states) with the adapter; of an
+encoder-decoder decoder_input_ids and decoder_attention_mask besides, and its `logits`. A prompt
 adapter's outputs may include its positions in front of the tokens or leave them out.
 
 Prints the largest difference over real positions and the largest change that the adapter makes. Exits with 1 when the
@@ -39,19 +40,21 @@ def main():
     kind = "logits" if "logits" in outputs else "hidden"
     if kind not in outputs:
         fail("the outputs file has neither logits nor hidden")
-    is_causal = kind == "logits"
+    is_pair = "decoder_input_ids" in outputs
+    is_causal = kind == "logits" and not is_pair
     if is_causal and not architecture.endswith(("CausalLM", "LMHeadModel")):
         fail(f"logits were given, but the model is a {architecture}")
-    loader = t.AutoModelForCausalLM if is_causal else t.AutoModel
+    loader = t.AutoModelForCausalLM if is_causal else t.AutoModelForSeq2SeqLM if is_pair else t.AutoModel
     model = loader.from_pretrained(arguments.model, dtype=torch.float32).eval()
 
-    inputs = {key: outputs[key].long() for key in ("input_ids", "attention_mask", "token_type_ids") if key in outputs}
-    mask = inputs["attention_mask"]
+    names = ("input_ids", "attention_mask", "token_type_ids", "decoder_input_ids", "decoder_attention_mask")
+    inputs = {key: outputs[key].long() for key in names if key in outputs}
+    mask = inputs["decoder_attention_mask" if is_pair else "attention_mask"]
     if is_causal:  # positions count real tokens, whichever side the padding is on
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
     with torch.no_grad():
         plain = model(**inputs, **({"position_ids": positions} if is_causal else {}))
-    plain = plain.logits if is_causal else plain.last_hidden_state
+    plain = plain.logits if kind == "logits" else plain.last_hidden_state
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -78,7 +81,7 @@ def main():
         inputs["position_ids"] = positions
     with torch.no_grad():
         result = model(**inputs)
-    theirs = result.logits if is_causal else result.last_hidden_state
+    theirs = result.logits if kind == "logits" else result.last_hidden_state
     ours = outputs[kind].float()
     extra = theirs.shape[1] - ours.shape[1]
     if is_prompt and extra > 0:

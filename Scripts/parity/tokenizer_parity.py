@@ -10,7 +10,7 @@ files, or folders of such); --tokenizer adds others. They are compared on --coun
 other shapes, and between them every code point, alone and in random company, emoji, combining marks, right-to-left text,
 control characters, surrogates without their half and bytes that are no UTF-8 (both as replacement characters, as JSON readers
 and UTF-8 decoders make of them). Ids and decoded text on every line; offsets, and the ids where special tokens count as
-text, on every fifth. With --time, only the speeds are measured, on the first lines of the data.
+text, on every fifth (--every). With --time, only the speeds are measured, on the first lines of the data.
 """
 import argparse
 import itertools
@@ -166,7 +166,7 @@ def compare(options, name, path):
             elif (decoded := tokenizer.decode(ids)) != made["text"]:
                 differs("text", text, decoded, made["text"])
             result["lines"] += 1
-            if number % 5 == 0:
+            if number % options.every == 0:
                 part.write(line)
     assert hone.returncode == 0
     with open(fifth, encoding="utf-8") as lines, \
@@ -228,6 +228,7 @@ def main():
     parser.add_argument("--kind", nargs="*", default=list(fixtures.KINDS))
     parser.add_argument("--tokenizer", action="append", default=[])
     parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--every", type=int, default=5, help="of how many lines one is compared in depth")
     parser.add_argument("--show", type=int, default=5, help="how many differences are shown")
     parser.add_argument("--time", action="store_true")
     options = parser.parse_args()

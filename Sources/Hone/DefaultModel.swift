@@ -27,12 +27,13 @@ public enum DefaultModel {
                 + "a model folder with --model")
     }
 
-    /// The model that a text means (a folder, or a name on the Hub), or the default encoder where there is no text.
+    /// The model that a text means (a folder, or a name on the Hub), or the default encoder where there is no text or it is
+    /// that encoder's name.
     ///
     /// - Parameter hub: downloads what is not there; one of the environment where it is not given.
     /// - Throws: as `ModelLocation.named(_:hub:)` and `folder()`.
     public static func location(_ text: String?, hub: HubClient? = nil) throws -> ModelLocation {
-        guard let text else { return ModelLocation(folder: try folder()) }
+        guard let text, text != name || FileStatus.exists(text) else { return ModelLocation(folder: try folder()) }
         return try ModelLocation.named(text) { try hub ?? HubClient() }
     }
 

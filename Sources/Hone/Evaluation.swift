@@ -26,6 +26,12 @@ public struct Evaluation: Sendable {
         return .tokenLosses(tokenLosses)
     }
 
+    /// The loss of each example, whatever the kind of task.
+    var losses: ValidationScores {
+        if let outcomes { return .losses(outcomes.losses) }
+        return .tokenLosses(tokenLosses)
+    }
+
     /// How many examples there were.
     public var count: Int { outcomes?.count ?? max(outputs.count, tokenLosses.count) }
 

@@ -36,6 +36,8 @@ public struct Fit {
         public var batchSize = 32
         /// How many threads; calibrated where none is given.
         public var threads: Int?
+        /// An earlier run whose search is done again, step for step; its methods, seed, batch size and lengths win.
+        public var repeating: SearchPlan?
 
         /// The defaults for some data.
         public init(data: String) { self.data = data }
@@ -51,7 +53,14 @@ public struct Fit {
     /// Reads data and model.
     ///
     /// - Throws: `HoneError` for everything that is wrong with options, data or model, before any work is done.
-    public init(_ options: Options) throws {
+    public init(_ given: Options) throws {
+        var options = given
+        if let plan = options.repeating {
+            options.methods = plan.methods
+            options.seed = plan.seed
+            options.batchSize = plan.batchSize
+            options.maximumLength = plan.maximumLength
+        }
         guard options.budget > 0, options.budget.isFinite else {
             throw HoneError(.usage, "must be a time above zero, such as 15m", item: "--budget")
         }
@@ -111,7 +120,8 @@ public struct Fit {
         let started = Date()
         let clock = monotonicSeconds()
         let search = Search(
-            preparation, methods: methods, budget: options.budget, seed: options.seed, batchSize: options.batchSize)
+            preparation, methods: methods, budget: options.budget, seed: options.seed, batchSize: options.batchSize,
+            repeating: options.repeating)
         let log = try SearchLog(folder)
         let outcome = try search.run(shouldStop: shouldStop) { event in
             try log.write(event)

@@ -79,7 +79,10 @@ public struct Preparation {
                 maximumLength: model.maximumLength, marksCompletions: true,
                 usesChatTemplate: try hasChatTemplate(task, model) == true))
         let sample = stride(from: 0, to: task.split.train.count, by: max(1, task.split.train.count / 512))
-        let lengths = try sample.map { try encoder.encode(task.split.train[$0]).ids.count }.sorted()
+        let lengths = try sample.map { place in
+            let row = try encoder.encode(task.split.train[place])
+            return max(row.ids.count, row.answer?.count ?? 0)
+        }.sorted()
         guard let last = lengths.last else { return 128 }
         let wanted = max(32, min(last, lengths[lengths.count * 99 / 100]) + 8)
         return min(model.maximumLength, (wanted + 15) / 16 * 16, 512)

@@ -37,6 +37,8 @@ public struct TrainRun {
         public var maximumLength = 256
         /// What the base model computes in; what is trained stays `float32`.
         public var dtype = DType.float32
+        /// Whether only libtorch's own operators are used, without fused kernels and packed rows.
+        public var exact = false
         /// The device.
         public var device = Device.cpu
         /// Whether prompts begin and completions end with the tokenizer's own tokens.
@@ -107,7 +109,7 @@ public struct TrainRun {
         }
         let task = try TrainRun.load(options)
         let location = try DefaultModel.location(options.model, hub: options.hub)
-        let model = try BaseModel(location, dtype: options.dtype, on: options.device)
+        let model = try BaseModel(location, dtype: options.dtype, on: options.device, exact: options.exact)
         preparation = try Preparation(
             task: task, model: model,
             encoding: .init(maximumLength: options.maximumLength, marksCompletions: options.marksCompletions))
@@ -144,9 +146,10 @@ public struct TrainRun {
             seed: seed)
         if let path = options.initialAdapter {
             let folder = try AdapterFolderReader(path: path)
-            let (found, parameters) = try Adapter.readMethod(folder, for: model)
+            let (found, parameters) = try Adapter.readMethod(folder, for: model, task: preparation.shape)
             try folder.checkBase(model)
-            try found.checkFit(model.configuration, preparation.shape)
+            try found.checkFit(
+                model.part(for: preparation.shape, type(of: found)).configuration, preparation.shape)
             guard found.name == method.name else {
                 throw HoneError(
                     .mismatch, "holds an adapter of `\(found.name)`, not of `\(method.name)`", file: path,
@@ -194,7 +197,7 @@ public struct TrainRun {
             [
                 "plan": plan.json, "method": .string(adapter.method.name), "settings": adapter.method.settings.json,
                 "model": .string(try preparation.model.fingerprint), "dtype": .string("\(options.dtype)"),
-                "data": .string(preparation.task.dataHash),
+                "exact": .bool(options.exact), "data": .string(preparation.task.dataHash),
                 "maximum_length": .integer(preparation.encoding.maximumLength),
                 "marks_completions": .bool(preparation.encoding.marksCompletions), "threads": .integer(Engine.threads),
                 "instruction_set": .string(Engine.instructionSet),
@@ -221,6 +224,9 @@ public struct TrainRun {
         let started = Date()
         let clock = monotonicSeconds()
         for warning in preparation.warnings { try report(.warning(warning)) }
+        if plan.patience > 0, preparation.task.split.validation.isEmpty {
+            try report(.warning("--patience has no effect: there are no validation rows; give --validation"))
+        }
         let trained: Trained
         switch type(of: adapter.method).card.training {
         case .gradient: trained = try train(folder, shouldStop: shouldStop, report: report)

@@ -12,6 +12,14 @@ enum Console {
     /// Writes a line to standard output.
     static func print(_ text: String) { write(text + "\n", to: .standardOutput) }
 
+    /// The lines of standard input that are not blank.
+    static func standardInputLines() throws -> [String] {
+        guard let text = String(data: FileHandle.standardInput.readDataToEndOfFile(), encoding: .utf8) else {
+            throw HoneError(.badFile, "is not UTF-8 text", file: "standard input")
+        }
+        return TextFile.lines(text)
+    }
+
     /// Writes an error's sentence to standard error.
     static func error(_ text: String) { write("hone: \(text)\n", to: .standardError) }
 

@@ -39,14 +39,21 @@ struct FitCommand: ParsableCommand {
     var maximumLength: Int?
     @Option(name: .customLong("batch-size"), help: "How many rows a step has.") var batchSize = 32
     @Option(help: "How many threads. Default: as many as are fastest here.") var threads: Int?
+    @Option(
+        name: .customLong("repeat"),
+        help:
+            "Do the search of this run again, step for step whatever the speed: the same plan, methods, seed, threads.")
+    var repeated: String?
     @Flag(name: .customLong("dry-run"), help: "Say what would be done, and how long it may take; train nothing.")
     var dryRun = false
     @Flag(help: "Print one JSON object on standard output.") var json = false
     @Flag(help: "No progress.") var quiet = false
 
     func run() throws {
-        try Engine.start(threads: threads)
+        let plan = try repeated.map(SearchPlan.init(run:))
+        try Engine.start(threads: threads ?? plan?.threads)
         var options = Fit.Options(data: data)
+        options.repeating = plan
         options.validation = validation
         options.test = test
         options.model = model

@@ -18,13 +18,15 @@ struct HoneMain: ParsableCommand {
               hone train rows.jsonl --method lora --model DIR --set rank=16
               hone predict runs/tickets-1 "my card is stuck in the machine"
               hone eval runs/tickets-1 --data new.csv       the numbers again, on other rows
+              hone generate DIR "Once upon a time"          what a model writes; hone chat DIR talks with it
 
             Data is CSV, TSV, JSONL or JSON: text and label columns for classification, {prompt, completion} or \
             {messages} for generation. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
             """,
         version: Version.text,
         subcommands: [
-            FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, TokenizeCommand.self,
+            FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, ExportCommand.self,
+            GenerateCommand.self, ChatCommand.self, EmbedCommand.self, TokenizeCommand.self,
             MethodsCommand.self, PullCommand.self, DoctorCommand.self,
         ])
 

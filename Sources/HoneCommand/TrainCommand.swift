@@ -76,6 +76,8 @@ struct TrainCommand: ParsableCommand {
     @Flag(help: "Go on with the run in --out.") var resume = false
     @Option(help: "What everything random is drawn from.") var seed: UInt64 = 0
     @Option(help: "How many threads. Default: as many as are fastest here.") var threads: Int?
+    @Flag(help: "Use only libtorch's own operators: slower, and what the fast ways are compared with.")
+    var exact = false
     @Flag(help: "Compute on the first CUDA device.") var cuda = false
     @Flag(help: "Print one JSON object on standard output.") var json = false
     @Flag(help: "No progress.") var quiet = false
@@ -98,6 +100,7 @@ struct TrainCommand: ParsableCommand {
         options.epochs = epochs
         options.maximumLength = maximumLength
         options.dtype = dtype.dtype
+        options.exact = exact
         options.marksCompletions = marksCompletions
         options.startsFromProbe = startsFromProbe
         options.out = out

@@ -80,7 +80,8 @@ public enum ValidationScores: Hashable, Sendable {
 /// The choice of one method among several by their validation scores: the cheapest that cannot be told from the best.
 ///
 /// The best by mean sets the mark. A cheaper candidate wins if a paired test does not find it different from the best
-/// at the given level; of several such, the cheapest. No correction for the number of tests is made: a correction would
+/// at the given level, neither in its scores nor, where they are given, worse in its losses: classifiers that are right
+/// equally often can still be told apart by how sure they are of what is right. Of several such, the cheapest. No correction for the number of tests is made: a correction would
 /// only favour cheap methods more. With few validation examples little can be told apart; the sentence gives their
 /// number.
 public struct ModelChoice: Hashable, Sendable {
@@ -96,11 +97,15 @@ public struct ModelChoice: Hashable, Sendable {
         public var seconds: Double
         /// The scores on the validation examples, in the same order for all candidates.
         public var scores: ValidationScores
+        /// The losses on the same examples, where the scores are something else.
+        public var losses: ValidationScores?
 
         /// A method that could be chosen.
         public init(
-            name: String, costRank: Int = 0, trainedParameters: Int = 0, seconds: Double = 0, scores: ValidationScores
+            name: String, costRank: Int = 0, trainedParameters: Int = 0, seconds: Double = 0, scores: ValidationScores,
+            losses: ValidationScores? = nil
         ) {
+            self.losses = losses
             self.name = name
             self.costRank = costRank
             self.trainedParameters = trainedParameters
@@ -150,9 +155,19 @@ public struct ModelChoice: Hashable, Sendable {
         for index in usable where index != best {
             comparisons[index] = try candidates[index].scores.compared(with: mark.scores, bootstrap: bootstrap)
         }
-        let equals = ordered.filter { index in
+        let close = ordered.filter { index in
             guard let comparison = comparisons[index] else { return false }
             return comparison.pValue > level && candidates[index].isCheaper(than: mark)
+        }
+        var lossComparisons = [Comparison?](repeating: nil, count: candidates.count)
+        for index in close {
+            guard let own = candidates[index].losses, let wanted = mark.losses else { continue }
+            guard own.mean.isFinite, wanted.mean.isFinite else { continue }
+            lossComparisons[index] = try own.compared(with: wanted, bootstrap: bootstrap)
+        }
+        let equals = close.filter { index in
+            guard let comparison = lossComparisons[index] else { return true }
+            return comparison.pValue > level || comparison.difference.value >= 0
         }
         // `min` keeps the first of equals, which is the better one.
         let chosen = equals.min { candidates[$0].isCheaper(than: candidates[$1]) } ?? best
@@ -162,7 +177,7 @@ public struct ModelChoice: Hashable, Sendable {
         explanation =
             Explanation(
                 candidates: candidates, ordered: ordered, best: best, chosen: chosen, comparisons: comparisons,
-                level: level,
+                lossComparisons: lossComparisons, level: level,
                 confidence: bootstrap.confidence
             ).text
     }

@@ -7,6 +7,8 @@ extension ModelChoice {
         var best: Int
         var chosen: Int
         var comparisons: [Comparison?]
+        /// How the losses of cheaper candidates with equal scores compare with the best's.
+        var lossComparisons: [Comparison?]
         var level: Double
         var confidence: Double
 
@@ -39,6 +41,16 @@ extension ModelChoice {
 
         /// How the best compares with the next best.
         private var runnerUp: String {
+            if let worse = ordered.first(where: { lossComparisons[$0] != nil }),
+                let comparison = comparisons[worse], let inLoss = lossComparisons[worse],
+                let own = candidates[worse].losses?.mean, let wanted = candidates[best].losses?.mean
+            {
+                return
+                    "; \(candidates[worse].name), cheaper, with \(mean(candidates[worse])) cannot be told from it by "
+                    + "that (\(numbers(comparison))), but its loss of \(NumberText.significant(own, 3)) is clearly worse "
+                    + "than \(NumberText.significant(wanted, 3)) (\(NumberText.pValue(inLoss.pValue)) by "
+                    + "\(inLoss.method.words))."
+            }
             let second = ordered[1]
             guard let comparison = comparisons[second] else { return "." }
             let next = candidates[second]

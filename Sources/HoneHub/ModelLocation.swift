@@ -50,6 +50,12 @@ public struct ModelLocation: Hashable, Sendable {
                 "there is no such folder, and no name on the Hub (owner/name or owner/name@revision) is written like that",
                 file: text)
         }
-        return try hub().location(of: reference)
+        do {
+            return try hub().location(of: reference)
+        } catch let error as HoneError where !reference.repository.contains("/") {
+            // A name without an owner is more often a mistyped folder than one of the few old models.
+            throw HoneError(
+                error.code, "there is no such folder, and as a model of the Hub: \(error.message)", file: text)
+        }
     }
 }

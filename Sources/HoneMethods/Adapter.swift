@@ -35,18 +35,21 @@ public struct Adapter {
         _ method: any Method, for model: BaseModel, task: TaskShape, labels: [String],
         encoding: ExampleEncoder.Options, seed: UInt64
     ) throws -> Adapter {
-        try method.checkFit(model.configuration, task)
+        let part = try model.part(for: task, type(of: method))
+        try method.checkFit(part.configuration, task)
         guard task != .generation || model.configuration.hasLanguageHead else {
             throw HoneError(
                 .mismatch, "this model is an encoder, and only a model that generates text can do a generation task",
                 item: method.name)
         }
         var random = RandomStream(seed: seed, name: "initialisation")
-        var parameters = try method.initialParameters(for: model, random: &random)
+        var parameters = try method.initialParameters(for: part, random: &random)
         if case .classification(let classes) = task, type(of: method).card.training == .gradient {
             var headRandom = RandomStream(seed: seed, name: "head initialisation")
             try ClassificationHead.initialise(&parameters, classes: classes, model: model, random: &headRandom)
         }
+        var encoding = encoding
+        if model.configuration.decoder != nil { encoding.marksCompletions = true }
         return Adapter(method: method, task: task, labels: labels, parameters: parameters, encoding: encoding)
     }
 
@@ -113,7 +116,7 @@ public struct Adapter {
         default: throw refused("task")
         }
         if case .classification = task, Set(names).count != names.count || names.count < 2 { throw refused("labels") }
-        var (method, parameters) = try readMethod(folder, for: model)
+        var (method, parameters) = try readMethod(folder, for: model, task: task)
         if case .classification(let classes) = task, type(of: method).card.training != .none {
             let hasScale = json["head"]?.array?.contains(.string(ClassificationHead.scale)) ?? false
             try readHead(
@@ -134,9 +137,13 @@ public struct Adapter {
     }
 
     /// The method and its tensors alone, from a folder that Hone or PEFT wrote.
-    public static func readMethod(_ folder: AdapterFolderReader, for model: BaseModel) throws
+    ///
+    /// - Parameter task: what it is for, where that is known: see `BaseModel.part(for:_:)`.
+    public static func readMethod(_ folder: AdapterFolderReader, for model: BaseModel, task: TaskShape? = nil) throws
         -> (method: any Method, parameters: ParameterSet)
     {
+        let found = try folder.method()
+        let model = try task.map { try model.part(for: $0, found) } ?? model
         func open(_ type: (some Method).Type) throws -> (method: any Method, parameters: ParameterSet) {
             do {
                 let found = try type.read(folder, for: model)
@@ -145,7 +152,7 @@ public struct Adapter {
                 throw error.inFile(folder.tensorFile)
             }
         }
-        return try open(try folder.method())
+        return try open(found)
     }
 
     private static func readHead(
@@ -166,5 +173,14 @@ public struct Adapter {
             }
             parameters.set(name, tensor, group: .head)
         }
+    }
+}
+
+extension BaseModel {
+    /// The part of a model that a method works on for a task: of an encoder-decoder that classifies with a head, the encoder,
+    /// whose vectors the head looks at; otherwise all of it.
+    public func part(for task: TaskShape, _ method: any Method.Type) throws -> BaseModel {
+        guard configuration.decoder != nil, task != .generation, method.card.training != .none else { return self }
+        return replacing(transformer: try transformer.encoder)
     }
 }

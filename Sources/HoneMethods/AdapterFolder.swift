@@ -24,9 +24,11 @@ public struct AdapterFolderWriter {
         _ method: AdapterConfiguration.Method, tensors: [(name: String, tensor: Tensor)], model: BaseModel,
         task: TaskShape
     ) throws {
+        let writer: AdapterConfiguration.TaskType =
+            model.configuration.decoder == nil ? .causalLanguageModel : .sequenceToSequence
         let generates = task == .generation && model.configuration.hasLanguageHead
         let configuration = AdapterConfiguration(
-            method: method, taskType: generates ? .causalLanguageModel : .featureExtraction,
+            method: method, taskType: generates ? writer : .featureExtraction,
             baseModel: model.location.repository ?? model.folder)
         try configuration.write(folder: path)
         try writeTensors(tensors, file: AdapterConfiguration.weightsFileName)

@@ -5,7 +5,7 @@ import HoneText
 
 /// An example as token numbers.
 public struct EncodedExample: Sendable {
-    /// The tokens: of the text or texts, or of prompt and completion joined.
+    /// The tokens: of the text or texts, or of prompt and completion joined; of an encoder-decoder, those of the prompt.
     public var ids: [Int]
     /// The token types, where there are two texts.
     public var typeIds: [Int]?
@@ -16,6 +16,8 @@ public struct EncodedExample: Sendable {
     public var targets: [Range<Int>]
     /// Whether tokens were cut off.
     public var isTruncated: Bool
+    /// The completion's tokens, which an encoder-decoder writes for `ids`; absent for other models.
+    public var answer: [Int]?
 
     /// Tokens as they are; targets are kept to what can be predicted.
     init(
@@ -43,7 +45,10 @@ public struct EncodedExample: Sendable {
     }
 
     /// How many tokens the loss counts.
-    public var targetCount: Int { label != nil ? 1 : targets.reduce(0) { $0 + $1.count } }
+    public var targetCount: Int { label != nil ? 1 : answer?.count ?? targets.reduce(0) { $0 + $1.count } }
+
+    /// How many tokens go through the model.
+    public var length: Int { ids.count + (answer?.count ?? 0) }
 }
 
 /// Turns examples into token numbers, always in the same way: in training, evaluation and prediction.
@@ -53,7 +58,8 @@ public struct ExampleEncoder: Sendable {
         /// The most tokens a row may have.
         public var maximumLength: Int
         /// Whether a prompt begins with the tokenizer's own start token and a completion ends with its end token. Without,
-        /// prompt and completion are taken exactly as they are. (Texts to classify always get the special tokens.)
+        /// prompt and completion are taken exactly as they are. (Texts to classify always get the special tokens, and so
+        /// do both texts of an encoder-decoder, whose completion also always ends with the end token.)
         public var marksCompletions: Bool
         /// Whether conversations are written with the chat template of the model's folder, which then also says where turns
         /// begin and end. Without, they are plain lines.
@@ -73,6 +79,8 @@ public struct ExampleEncoder: Sendable {
     public let options: Options
     /// Text before every prompt, such as in-context examples.
     public let preamble: String
+    /// Whether prompts and completions go to different stacks.
+    private let separatesTargets: Bool
     private let chat: ChatEncoding?
 
     /// The token that ends an answer in a conversation, besides the tokenizer's end token.
@@ -96,6 +104,8 @@ public struct ExampleEncoder: Sendable {
         tokenizer = model.tokenizer
         var options = options
         options.maximumLength = min(options.maximumLength, model.maximumLength)
+        separatesTargets = model.configuration.decoder != nil
+        if separatesTargets { options.marksCompletions = true }
         self.options = options
         self.preamble = preamble
     }
@@ -115,7 +125,7 @@ public struct ExampleEncoder: Sendable {
         case .prompt(let text):
             return joined(prompt: text, completion: example.completion)
         case .messages(let messages):
-            if let chat {
+            if let chat, !separatesTargets {
                 let answer = example.completion.map { Message(role: .assistant, content: $0) }
                 let row = try chat.encode(messages, answer: answer, of: example, preamble: preamble)
                 return answer == nil ? row : row.truncated(to: options.maximumLength)
@@ -147,6 +157,7 @@ public struct ExampleEncoder: Sendable {
     }
 
     private func joined(prompt: String, completion: String?) -> EncodedExample {
+        if separatesTargets { return separated(prompt: prompt, completion: completion) }
         var ids: [Int] = []
         if options.marksCompletions, let start = tokenizer.bosId { ids.append(start) }
         ids += tokenizer.encode(preamble + prompt, addSpecialTokens: false)
@@ -158,5 +169,17 @@ public struct ExampleEncoder: Sendable {
         }
         let row = EncodedExample(ids: ids, targets: [start..<ids.count])
         return completion == nil ? row : row.truncated(to: options.maximumLength)
+    }
+
+    /// Prompt and completion as two texts, each with the special tokens that the tokenizer gives a text.
+    private func separated(prompt: String, completion: String?) -> EncodedExample {
+        let input = tokenizer.encoding(preamble + prompt, maximumLength: options.maximumLength)
+        var example = classified(input, typeIds: nil, label: nil)
+        guard let completion else { return example }
+        var targets = tokenizer.encoding(completion).ids
+        if let end = tokenizer.eosId, targets.last != end { targets.append(end) }
+        example.isTruncated = example.isTruncated || targets.count > options.maximumLength
+        example.answer = Array(targets.prefix(options.maximumLength))
+        return example
     }
 }

@@ -11,7 +11,7 @@ public struct FullFineTuning: Method {
         advice: "The reference that the others are judged by; often the best with many rows. Costs the most memory and "
             + "disk, and forgets the most.",
         paper: "Devlin et al. 2018, arXiv 1810.04805, section 3.2", training: .gradient, costRank: 5,
-        learningRates: [1e-4, 3e-5, 3e-4],
+        learningRates: [3e-4, 1e-4, 3e-5],
         settings: [
             Setting("embeddings", .flag(true), "Train the embeddings too."),
             Setting("layers", .integer(0, 0...1024), "Train only so many of the last layers; 0 for all."),
@@ -24,10 +24,14 @@ public struct FullFineTuning: Method {
     public init(_ settings: MethodSettings) { self.settings = settings }
 
     private func trains(_ name: String, of model: TransformerConfiguration) -> Bool {
+        guard name != TransformerConfiguration.headOffset else { return false }
         let last = settings.integer("layers")
-        let first = last == 0 ? 0 : max(0, model.layerCount - last)
-        let parts = name.split(separator: ".")
-        if name.hasPrefix("embeddings.") { return settings.flag("embeddings") && last == 0 }
+        // Of an encoder-decoder, the last layers of each stack.
+        let stack = model.stacks.first { name.hasPrefix($0.prefix) } ?? model
+        let first = last == 0 ? 0 : max(0, stack.layerCount - last)
+        let own = name.hasPrefix(stack.prefix) ? name.dropFirst(stack.prefix.count) : name[...]
+        let parts = own.split(separator: ".")
+        if own.hasPrefix("embeddings.") { return settings.flag("embeddings") && last == 0 }
         if parts.count > 1, parts[0] == "layers", let layer = Int(parts[1]) { return layer >= first }
         return true
     }

@@ -67,7 +67,7 @@ public struct LoRA: Method {
         }
         if wanted == ["all"] { return sites }
         for word in wanted where !sites.contains(where: { LoRA.matches($0.path, word) }) {
-            let known = Set(configuration.linearMaps.map(\.name)).sorted().joined(separator: ", ")
+            let known = Set(configuration.stacks.flatMap { $0.linearMaps.map(\.name) }).sorted().joined(separator: ", ")
             throw HoneError(.mismatch, "this model has no map `\(word)`; it has \(known)", item: "lora targets")
         }
         return sites.filter { site in wanted.contains { LoRA.matches(site.path, $0) } }
@@ -116,7 +116,7 @@ public struct LoRA: Method {
         for site in try LoRA.sites(parameters) {
             attachments.linear[site.path] = [
                 Update(
-                    down: try site.down.to(model.dtype), up: try site.up.to(model.dtype),
+                    down: site.down, up: site.up,
                     scale: scale(site.path, rank: site.down.size(0)), dropoutRate: settings.real("dropout"),
                     dropout: dropout)
             ]
@@ -155,7 +155,14 @@ public struct LoRA: Method {
 
         func output(_ output: Tensor, input: Tensor, of map: LinearMap) throws -> Tensor {
             let kept = try dropout?.apply(rate: dropoutRate, to: input) ?? input
-            return try output.adding(product: kept.linear(down), with: up, scale: scale)
+            return try output.adding(
+                product: kept.linear(down.to(input.dtype)), with: up.to(input.dtype), scale: scale)
+        }
+
+        var actsOnTokens: Bool { true }
+
+        var lowRankUpdate: (down: Tensor, up: Tensor, scale: Double)? {
+            dropout != nil && dropoutRate > 0 ? nil : (down, up, scale)
         }
     }
 }

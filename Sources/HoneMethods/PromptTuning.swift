@@ -84,7 +84,14 @@ public struct PromptTuning: Method {
     public static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws
         -> (method: PromptTuning, parameters: ParameterSet)
     {
-        _ = try folder.peftConfiguration("PROMPT_TUNING")
+        guard case .promptTuning(let configuration) = try folder.peftConfiguration("PROMPT_TUNING") else {
+            preconditionFailure("the reader has checked the type")
+        }
+        guard (configuration.transformerSubmodules ?? 1) == 1 else {
+            throw HoneError(
+                .unsupported, "prompts of a decoder beside an encoder are not supported",
+                file: folder.path + "/" + AdapterConfiguration.fileName, item: "num_transformer_submodules")
+        }
         for name in folder.tensorNames where name != "prompt_embeddings" && !folder.isHead(name) {
             throw HoneError(.mismatch, "does not belong to prompt tuning", file: folder.tensorFile, item: name)
         }

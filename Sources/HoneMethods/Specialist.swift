@@ -117,14 +117,11 @@ public struct Specialist {
     public func targetLosses(_ rows: [EncodedExample]) throws -> [(loss: Double, tokens: Int)] {
         try withoutGradients {
             var results = rows.map { _ in (loss: 0.0, tokens: 0) }
-            for indices in Specialist.batches(rows.map(\.ids.count)) {
+            for indices in Specialist.batches(rows.map(\.length)) {
                 let chosen = indices.map { rows[$0] }
-                let targets = try TargetPositions(
-                    chosen, length: chosen.map(\.ids.count).max() ?? 0, on: transformer.device)
-                guard targets.count > 0 else { continue }
-                let states = try transformer.states(tokenBatch(chosen))
-                let picked = try states.reshaped([-1, states.size(-1)]).selecting(targets.positions)
-                let losses = try transformer.logits(picked).to(.float32).crossEntropyByRow(targets.ids)
+                guard chosen.contains(where: { $0.targetCount > 0 }) else { continue }
+                let (states, targets) = try transformer.targetStates(chosen, padId: base.padId)
+                let losses = try transformer.logits(states).to(.float32).crossEntropyByRow(targets.ids)
                     .elements(Double.self)
                 for (loss, row) in zip(losses, targets.rows) {
                     results[indices[row]].loss += loss
@@ -135,13 +132,20 @@ public struct Specialist {
         }
     }
 
+    /// The tokens that end an answer: those that the model's folder names, and the one that ends a turn of a conversation.
+    public var endIds: Set<Int> {
+        get throws { try GenerationDefaults(base).endIds.union([encoder.turnEnd].compactMap { $0 }) }
+    }
+
     /// What the specialist goes on with after each prompt.
     ///
-    /// - Parameter options: with `stopIds` empty, the tokenizer's end token stops a row, and the token that ends a turn.
+    /// - Parameter options: with `stopIds` empty, the end tokens of the model's folder stop a row, and the token that ends a turn.
     public func generate(_ examples: [Example], options: GenerationOptions) throws -> [String] {
         var options = options
-        if options.stopIds.isEmpty { options.stopIds = Set([base.tokenizer.eosId, encoder.turnEnd].compactMap { $0 }) }
-        let room = base.configuration.maximumLength - transformer.attachments.promptLength - options.maximumNewTokens
+        if options.stopIds.isEmpty { options.stopIds = try endIds }
+        // The answer takes the same positions as the prompt, unless it is written by another stack.
+        let answer = base.configuration.decoder == nil ? options.maximumNewTokens : 0
+        let room = base.configuration.maximumLength - transformer.attachments.promptLength - answer
         let prompts = try examples.map { example in
             let ids = try encoder.prompt(example)
             return room > 0 && ids.count > room ? Array(ids.suffix(room)) : ids
@@ -153,35 +157,6 @@ public struct Specialist {
             for (index, ids) in zip(indices, made) { texts[index] = base.tokenizer.decode(ids) }
         }
         return texts
-    }
-}
-
-/// Where, in a right-padded batch, states predict target tokens: logits are formed there and nowhere else.
-public struct TargetPositions {
-    /// Positions of predicting states in the flattened batch, `[targets]`.
-    public let positions: Tensor
-    /// The tokens to be predicted, `[targets]`.
-    public let ids: Tensor
-    /// Which row each target belongs to.
-    public let rows: [Int]
-    /// How many targets there are.
-    public var count: Int { rows.count }
-
-    /// The targets of rows padded to a length.
-    public init(_ examples: [EncodedExample], length: Int, on device: Device) throws {
-        var positions: [Int] = []
-        var ids: [Int] = []
-        var rows: [Int] = []
-        for (row, example) in examples.enumerated() {
-            for place in example.targets.joined() {
-                positions.append(row * length + place - 1)
-                ids.append(example.ids[place])
-                rows.append(row)
-            }
-        }
-        self.positions = try Tensor(positions, on: device)
-        self.ids = try Tensor(ids, on: device)
-        self.rows = rows
     }
 }
 

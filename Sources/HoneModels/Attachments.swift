@@ -10,6 +10,20 @@ public protocol LinearAttachment {
     ///   - input: what the map was given, `[..., inputs]`.
     ///   - map: the map with its weight and bias.
     func output(_ output: Tensor, input: Tensor, of map: LinearMap) throws -> Tensor
+
+    /// Whether what comes out for a token depends on that token alone, so that rows may be computed without padding.
+    var actsOnTokens: Bool { get }
+
+    /// The change as `scale · x · downᵀ · upᵀ`, where it is no more than that: `[rank, inputs]`, `[outputs, rank]`,
+    /// `float32`.
+    var lowRankUpdate: (down: Tensor, up: Tensor, scale: Double)? { get }
+}
+
+extension LinearAttachment {
+    /// False: rows may matter.
+    public var actsOnTokens: Bool { false }
+    /// None: only `output` tells.
+    public var lowRankUpdate: (down: Tensor, up: Tensor, scale: Double)? { nil }
 }
 
 /// Observes or changes the vectors at a state or heads site.

@@ -10,6 +10,8 @@ enum AttentionMask {
     case allowed(Tensor)
     /// Added to the scores, broadcast to `[rows, heads, queries, keys]`; minus infinity where a query may not look.
     case added(Tensor)
+    /// A token sees its own row of a packed batch: all of it, or itself and what is before it.
+    case rows(offsets: Tensor, isCausal: Bool)
 
     /// The mask of a forward pass.
     ///
@@ -69,6 +71,7 @@ extension AttentionMask {
         case .allowed(let allowed):
             return .added(try bias.filled(where: allowed.logicalNot(), with: -Double.infinity))
         case .added(let other): return .added(try other + bias)
+        case .rows: preconditionFailure("rows are not packed where scores have a bias")
         }
     }
 
@@ -81,6 +84,7 @@ extension AttentionMask {
         case .causal: try queries.attention(keys: keys, values: values, isCausal: true, scale: scale)
         case .allowed(let allowed): try queries.attention(keys: keys, values: values, mask: allowed, scale: scale)
         case .added(let scores): try queries.attention(keys: keys, values: values, mask: scores, scale: scale)
+        case .rows: preconditionFailure("packed rows have attention of their own")
         }
     }
 }

@@ -52,9 +52,9 @@ public struct BaseModel {
     /// Reads a model folder.
     ///
     /// - Parameter folder: holds `config.json`, safetensors and `tokenizer.json`.
-    /// - Throws: as `init(_:dtype:on:)`.
-    public init(folder: String, dtype: DType = .float32, on device: Device = .cpu) throws {
-        try self.init(ModelLocation(folder: folder), dtype: dtype, on: device)
+    /// - Throws: as `init(_:dtype:on:exact:)`.
+    public init(folder: String, dtype: DType = .float32, on device: Device = .cpu, exact: Bool = false) throws {
+        try self.init(ModelLocation(folder: folder), dtype: dtype, on: device, exact: exact)
     }
 
     /// Reads a model. Weights of the wanted type stay mapped from the file until they are used.
@@ -62,8 +62,11 @@ public struct BaseModel {
     /// - Parameters:
     ///   - location: its folder holds `config.json`, safetensors and `tokenizer.json`.
     ///   - dtype: what the base computes in.
+    ///   - exact: whether only libtorch's own operators are used; see `TransformerConfiguration.computesExactly`.
     /// - Throws: `HoneError` that names the file and the field or tensor that is missing, unused or misshapen.
-    public init(_ location: ModelLocation, dtype: DType = .float32, on device: Device = .cpu) throws {
+    public init(
+        _ location: ModelLocation, dtype: DType = .float32, on device: Device = .cpu, exact: Bool = false
+    ) throws {
         let folder = location.folder
         let configFile = folder + "/config.json"
         guard FileManager.default.fileExists(atPath: configFile) else {
@@ -78,11 +81,12 @@ public struct BaseModel {
         do {
             family = try ModelFamilies.family(modelType)
             let files = try WeightFolder.open(folder)
-            let configuration = try family.configuration(
+            var configuration = try family.configuration(
                 ConfigReader(json, file: configFile, weightNames: Set(files.names)))
+            configuration.computesExactly = exact
             let weights = try WeightLoader.load(
                 files, family: family, configuration: configuration, dtype: dtype, device: device)
-            transformer = try Transformer(configuration, weights: weights, checkedIn: folder)
+            transformer = try Transformer(configuration, weights: weights)
             identity = WeightIdentity(files)
         } catch let error as HoneError {
             throw error.inFile(configFile)
@@ -104,6 +108,18 @@ public struct BaseModel {
         self.location = location
     }
 
+    /// The same model with another transformer, such as one of its stacks.
+    public func replacing(transformer: Transformer) -> BaseModel { BaseModel(self, transformer: transformer) }
+
+    private init(_ other: BaseModel, transformer: Transformer) {
+        location = other.location
+        family = other.family
+        self.transformer = transformer
+        tokenizer = other.tokenizer
+        pooling = other.pooling
+        identity = other.identity
+    }
+
     /// A model made from parts, for tests and tools.
     public init(
         folder: String, family: any ModelFamily.Type, transformer: Transformer, tokenizer: Tokenizer, pooling: Pooling,
@@ -122,10 +138,8 @@ public struct BaseModel {
         let file = folder + "/1_Pooling/config.json"
         guard FileManager.default.fileExists(atPath: file) else { return .mean }
         let json = try JSON.read(file: file)
-        if json["pooling_mode_cls_token"]?.bool == true { return .first }
-        if json["pooling_mode_mean_tokens"]?.bool == true { return .mean }
-        throw HoneError(
-            .unsupported, "only the mean and the first token are supported", file: file, item: "pooling_mode")
+        // For a head that is trained, the mean does as well as the rarer ways; `SentenceEncoder` does what the folder says exactly.
+        return json["pooling_mode_cls_token"]?.bool == true || json["pooling_mode"]?.string == "cls" ? .first : .mean
     }
 
     /// How the model takes conversations, as its folder says; `nil` where the folder has no chat template.

@@ -9,12 +9,37 @@ public struct LinearMap {
     /// `[outputs]`
     public let bias: Tensor?
     let attachments: [any LinearAttachment]
+    /// Whether only libtorch's own operators are used.
+    let computesExactly: Bool
 
     /// The map of an input `[..., inputs]`: `[..., outputs]`.
     func callAsFunction(_ input: Tensor) throws -> Tensor {
+        if !computesExactly, input.suitsFusedKernels { return try LinearMap.outputs(of: [self], input)[0] }
         var output = try input.linear(weight, bias: bias)
         for attachment in attachments { output = try attachment.output(output, input: input, of: self) }
         return output
+    }
+
+    /// `input · weightᵀ`
+    static func product(_ input: Tensor, _ weight: Tensor, exact: Bool) throws -> Tensor {
+        guard !exact, input.suitsFusedKernels, input.dtype == weight.dtype else { return try input.linear(weight) }
+        return try input.linears([FusedLinear(weight: weight)])[0]
+    }
+
+    /// What several maps of one input give, low-rank updates included, in one step.
+    static func outputs(of maps: [LinearMap], _ input: Tensor) throws -> [Tensor] {
+        guard input.suitsFusedKernels, !maps.contains(where: \.computesExactly) else {
+            return try maps.map { try $0(input) }
+        }
+        let updates = maps.map { $0.attachments.count == 1 ? $0.attachments[0].lowRankUpdate : nil }
+        var outputs = try input.linears(
+            zip(maps, updates).map { FusedLinear(weight: $0.weight, bias: $0.bias, update: $1) })
+        for (place, map) in maps.enumerated() where updates[place] == nil {
+            for attachment in map.attachments {
+                outputs[place] = try attachment.output(outputs[place], input: input, of: map)
+            }
+        }
+        return outputs
     }
 }
 
@@ -24,8 +49,32 @@ struct NormMap {
     let weight: Tensor
     let bias: Tensor?
     let epsilon: Double
+    /// Whether only libtorch's own operators are used.
+    let computesExactly: Bool
+
+    /// The norm of a sum, and the sum.
+    func callAsFunction(_ input: Tensor, adding change: Tensor) throws -> (normed: Tensor, sum: Tensor) {
+        if suitsKernel(input), input.shape == change.shape, input.dtype == change.dtype {
+            return try input.fusedNorm(
+                adding: change, weight: weight, bias: bias, centres: kind == .layer, epsilon: epsilon)
+        }
+        let sum = try input + change
+        return (try self(sum), sum)
+    }
+
+    private func suitsKernel(_ input: Tensor) -> Bool {
+        !computesExactly && input.suitsFusedKernels && input.dtype == weight.dtype && !weight.requiresGradient
+            && bias?.requiresGradient != true && weight.isContiguous
+    }
 
     func callAsFunction(_ input: Tensor) throws -> Tensor {
+        if suitsKernel(input) {
+            return try input.fusedNorm(weight: weight, bias: bias, centres: kind == .layer, epsilon: epsilon).normed
+        }
+        return try plain(input)
+    }
+
+    private func plain(_ input: Tensor) throws -> Tensor {
         switch kind {
         case .layer: try input.layerNorm(weight: weight, bias: bias, epsilon: epsilon)
         case .rootMeanSquare: try input.rmsNorm(weight: weight, epsilon: epsilon)

@@ -29,6 +29,15 @@ public struct TokenBatch {
     /// How many tokens there are, without padding.
     public var tokenCount: Int { lengths.reduce(0, +) }
 
+    /// Tokens of many rows as one row without padding, `[1, count]`.
+    init(packed ids: Tensor, typeIds: Tensor?, count: Int) {
+        self.ids = ids
+        self.typeIds = typeIds
+        lengths = [count]
+        side = .right
+        valid = nil
+    }
+
     /// Pads rows to their longest.
     ///
     /// - Parameters:

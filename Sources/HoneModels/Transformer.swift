@@ -25,7 +25,6 @@ public struct Transformer {
     /// The encoder, or the only stack.
     let stack: TransformerStack
     let decoder: TransformerStack?
-    private let finite: FiniteCheck?
 
     /// A transformer of a configuration over weights in Hone's names.
     ///
@@ -37,15 +36,7 @@ public struct Transformer {
                 throw HoneError(.mismatch, "has shape \(tensor.shape), the model needs \(shape)", item: name)
             }
         }
-        try self.init(configuration: configuration, weights: weights, attachments: Attachments(), finite: nil)
-    }
-
-    /// The same, with weights of a folder that are looked at when they are first used.
-    init(_ configuration: TransformerConfiguration, weights: [String: Tensor], checkedIn folder: String) throws {
-        let whole = try Transformer(configuration, weights: weights)
-        try self.init(
-            configuration: configuration, weights: weights, attachments: whole.attachments,
-            finite: FiniteCheck(weights, folder: folder))
+        try self.init(configuration: configuration, weights: weights, attachments: Attachments())
     }
 
     /// The same transformer with attachments in place of those that it has.
@@ -53,22 +44,16 @@ public struct Transformer {
     /// - Throws: `HoneError` with code `.mismatch` for a site or weight that this model does not have.
     public func attaching(_ attachments: Attachments) throws -> Transformer {
         try attachments.check(against: configuration)
-        return try Transformer(
-            configuration: configuration, weights: weights, attachments: attachments, finite: finite)
+        return try Transformer(configuration: configuration, weights: weights, attachments: attachments)
     }
 
-    private init(
-        configuration: TransformerConfiguration, weights: [String: Tensor], attachments: Attachments,
-        finite: FiniteCheck?
-    ) throws {
+    private init(configuration: TransformerConfiguration, weights: [String: Tensor], attachments: Attachments) throws {
         self.configuration = configuration
         self.weights = weights
         self.attachments = attachments
-        self.finite = finite
         func stack(_ configuration: TransformerConfiguration) throws -> TransformerStack {
             try TransformerStack(
-                WeightResolver(configuration: configuration, weights: weights, attachments: attachments), finite: finite
-            )
+                WeightResolver(configuration: configuration, weights: weights, attachments: attachments))
         }
         self.stack = try stack(configuration.encoderStack)
         decoder = try configuration.decoderStack.map(stack)
@@ -86,8 +71,7 @@ public struct Transformer {
             kept.linear = attachments.linear.filter { !$0.key.hasPrefix("decoder.") }
             kept.states = attachments.states.filter { !$0.key.hasPrefix("decoder.") }
             return try Transformer(
-                configuration: own, weights: weights.filter { names.contains($0.key) }, attachments: kept,
-                finite: finite)
+                configuration: own, weights: weights.filter { names.contains($0.key) }, attachments: kept)
         }
     }
 
@@ -100,8 +84,7 @@ public struct Transformer {
     /// The same transformer with its base weights in another type or place.
     public func converted(to dtype: DType? = nil, on device: Device? = nil) throws -> Transformer {
         let converted = try weights.mapValues { try $0.to(dtype ?? $0.dtype).to(device ?? $0.device) }
-        return try Transformer(
-            configuration: configuration, weights: converted, attachments: attachments, finite: finite)
+        return try Transformer(configuration: configuration, weights: converted, attachments: attachments)
     }
 
     /// The states after the last layer, `[rows, length, width]`; what attached prompts add in front is cut off again.
@@ -136,12 +119,30 @@ public struct Transformer {
         guard configuration.hasLanguageHead else {
             throw HoneError(.mismatch, "this model has no language-model head")
         }
+        let scores = try LinearMap.product(headInput(states), headWeight, exact: configuration.computesExactly)
+        return try configuration.hasHeadOffset ? scores + weight(TransformerConfiguration.headOffset).at(0) : scores
+    }
+
+    /// The summed cross-entropy of target tokens `[targets]` after states `[targets, width]`, formed without keeping the
+    /// logits where that is possible.
+    public func targetLoss(_ states: Tensor, targets: Tensor) throws -> Tensor {
+        guard configuration.hasLanguageHead, !configuration.hasHeadOffset, !configuration.computesExactly,
+            states.suitsFusedKernels
+        else { return try logits(states).to(.float32).crossEntropySum(targets) }
+        return try headInput(states).targetLoss(head: headWeight, targets: targets)
+    }
+
+    /// What the head multiplies.
+    private func headInput(_ states: Tensor) throws -> Tensor {
         var input = try configuration.scalesHeadInput ? states / Double(configuration.width).squareRoot() : states
         if configuration.tokenWidth != configuration.width {
             input = try input.linear(weight("head.projection.weight"))
         }
-        let scores = try input.linear(weight(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight"))
-        return try configuration.hasHeadOffset ? scores + weight(TransformerConfiguration.headOffset).at(0) : scores
+        return input
+    }
+
+    private var headWeight: Tensor {
+        get throws { try weight(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight") }
     }
 
     private func weight(_ name: String) throws -> Tensor {
@@ -157,11 +158,9 @@ struct TransformerStack {
     let embeddingNorm: NormMap?
     let layers: [TransformerLayer]
     let lastNorm: NormMap?
-    private let finite: FiniteCheck?
 
-    init(_ resolver: WeightResolver, finite: FiniteCheck?) throws {
+    init(_ resolver: WeightResolver) throws {
         self.resolver = resolver
-        self.finite = finite
         configuration = resolver.configuration
         let prefix = configuration.prefix
         embeddingNorm = configuration.normalisesEmbeddings ? try resolver.norm(prefix + "embeddings.norm") : nil
@@ -198,7 +197,13 @@ struct TransformerStack {
             valid = try Tensor.concatenated([seen, given], dimension: 1)
         }
         let positions = try positions(past: past, queries: queries, valid: valid, batch: batch, cache: cache)
-        var state = try embed(batch, prompts: prompts, positions: positions)
+        let packing =
+            memory == nil
+            ? try Packing(
+                batch, configuration: configuration, attachments: attachments, cache: cache, dtype: dtype, on: device)
+            : nil
+        let places = try packing?.packed(positions) ?? positions
+        var state = try embed(packing?.batch ?? batch, prompts: prompts, positions: places)
         let allValid =
             try cache?.valid(followedBy: valid, new: queries, rows: batch.rowCount, on: device)
             ?? (cache == nil ? valid : nil)
@@ -211,22 +216,22 @@ struct TransformerStack {
                 paddedRight: batch.side == .right, device: device)
             return try bias.map(bare.biased(by:)) ?? bare
         }
-        let whole = try mask(window: nil)
+        let whole =
+            try packing.map { .rows(offsets: $0.offsets, isCausal: configuration.isCausal) } ?? mask(window: nil)
         let near = try configuration.window.map { try mask(window: $0.size) }
         var rotary: Rotary?
         if case .rotary(let settings) = configuration.positions {
-            rotary = try Rotary(positions: positions, settings, dtype: state.dtype)
+            rotary = try Rotary(positions: places, settings, dtype: state.dtype)
         }
         for layer in layers {
-            try finite?.check(layer: configuration.prefix + "layers.\(layer.index).")
             let isNear = configuration.window?.layers.contains(layer.index) ?? false
             state = try layer(
                 state, mask: isNear ? near ?? whole : whole, rotary: rotary, memory: memory, cache: cache)
         }
-        try finite?.checkRest()
         try cache?.advance(by: queries, rowCounts: rowCounts, valid: valid)
         if let lastNorm { state = try lastNorm(state) }
         state = try attachments.passing(configuration.prefix + "states", state)
+        if let packing { state = try packing.unpacked(state) }
         return EncoderMemory(states: state, valid: valid)
     }
 

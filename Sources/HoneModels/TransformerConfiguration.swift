@@ -196,6 +196,10 @@ public struct TransformerConfiguration: Hashable, Sendable {
     /// Whether layers also attend to the states of an encoder.
     public internal(set) var hasCrossAttention = false
 
+    /// Whether only libtorch's own operators are used, row by row with padding: slower, and what fused kernels and packed
+    /// rows are compared with. Its gradients can be differentiated again.
+    public var computesExactly = false
+
     /// A configuration of the given sizes; the switches are set afterwards.
     public init(
         vocabularySize: Int, width: Int, layerCount: Int, headCount: Int, keyValueHeadCount: Int? = nil,

@@ -15,19 +15,21 @@ struct WeightResolver {
     func linear(_ path: String) throws -> LinearMap {
         let bias = weights[path + ".bias"] == nil ? nil : try tensor(path + ".bias")
         return LinearMap(
-            path: path, weight: try tensor(path + ".weight"), bias: bias, attachments: attachments.linear[path] ?? [])
+            path: path, weight: try tensor(path + ".weight"), bias: bias, attachments: attachments.linear[path] ?? [],
+            computesExactly: configuration.computesExactly)
     }
 
     func headNorm(_ path: String) throws -> NormMap {
         NormMap(
             kind: .rootMeanSquare, weight: try tensor(path + ".weight"), bias: nil,
-            epsilon: configuration.normEpsilon)
+            epsilon: configuration.normEpsilon, computesExactly: configuration.computesExactly)
     }
 
     func norm(_ path: String) throws -> NormMap {
         NormMap(
             kind: configuration.norm, weight: try tensor(path + ".weight"),
-            bias: configuration.norm == .layer ? try tensor(path + ".bias") : nil, epsilon: configuration.normEpsilon)
+            bias: configuration.norm == .layer ? try tensor(path + ".bias") : nil, epsilon: configuration.normEpsilon,
+            computesExactly: configuration.computesExactly)
     }
 }
 
@@ -88,17 +90,21 @@ struct TransformerLayer {
         case .before where configuration.isParallel:
             result = try state + attended(attentionNorm(state)) + fed(feedForwardNorm(state))
         case .before:
-            var middle = try state + attended(attentionNorm(state))
+            let change = try attended(attentionNorm(state))
             if let cross = crossAttention, let memory {
-                middle = try middle + cross(cross.norm(middle), memory: memory, cache: cache)
+                let (asking, own) = try cross.norm(state, adding: change)
+                let (normed, middle) = try feedForwardNorm(own, adding: cross(asking, memory: memory, cache: cache))
+                result = try middle + fed(normed)
+            } else {
+                let (normed, middle) = try feedForwardNorm(state, adding: change)
+                result = try middle + fed(normed)
             }
-            result = try middle + fed(feedForwardNorm(middle))
         case .after:
-            var middle = try attentionNorm(state + attended(state))
+            var middle = try attentionNorm(state, adding: attended(state)).normed
             if let cross = crossAttention, let memory {
-                middle = try cross.norm(middle + cross(middle, memory: memory, cache: cache))
+                middle = try cross.norm(middle, adding: cross(middle, memory: memory, cache: cache)).normed
             }
-            result = try feedForwardNorm(middle + fed(middle))
+            result = try feedForwardNorm(middle, adding: fed(middle)).normed
         }
         return try attachments.passing(path, result)
     }
@@ -108,6 +114,15 @@ struct TransformerLayer {
     {
         let rows = input.size(0)
         let length = input.size(1)
+        func output(_ byHead: Tensor) throws -> Tensor {
+            let passed = try attachments.passing(
+                configuration.prefix + "layers.\(index).attention.heads", byHead)
+            return try attentionOutput(
+                passed.reshaped([rows, length, configuration.headCount * configuration.headWidth]))
+        }
+        if case .rows(let offsets, let isCausal) = mask {
+            return try output(packedHeads(input, offsets: offsets, isCausal: isCausal, rotary: rotary))
+        }
         var (queries, keys, values) = try heads(input)
         if let headNorms {
             queries = try headNorms.query(queries)
@@ -130,13 +145,11 @@ struct TransformerLayer {
         }
         var mixed = try mask.attention(queries, keys: keys, values: values, scale: scale)
         if sharesKeys { mixed = try mixed.reshaped([rows, configuration.headCount, 1, configuration.headWidth]) }
-        let byHead = try attachments.passing(
-            configuration.prefix + "layers.\(index).attention.heads", mixed.transpose(1, 2))
-        return try attentionOutput(byHead.reshaped([rows, length, configuration.headCount * configuration.headWidth]))
+        return try output(mixed.transpose(1, 2))
     }
 
     /// What scores are multiplied by; absent for one over the square root of the heads' width.
-    private var scale: Double? {
+    var scale: Double? {
         guard configuration.scalesByLayer else { return configuration.attentionScale }
         let whole = configuration.attentionScale ?? 1 / Double(configuration.headWidth).squareRoot()
         return whole / Double(index + 1)
@@ -150,9 +163,8 @@ struct TransformerLayer {
         }
         switch configuration.attentionInput {
         case .separate:
-            return try (
-                split(attentionInputs[0](input)), split(attentionInputs[1](input)), split(attentionInputs[2](input))
-            )
+            let parts = try LinearMap.outputs(of: attentionInputs, input)
+            return try (split(parts[0]), split(parts[1]), split(parts[2]))
         case .joined:
             let all = try attentionInputs[0](input)
             let own = configuration.headCount * width
@@ -173,7 +185,16 @@ struct TransformerLayer {
     }
 
     private func feedForward(_ input: Tensor) throws -> Tensor {
-        if let gate { return try down(configuration.activation(gate(input)) * up(input)) }
+        if let gate {
+            let parts = try LinearMap.outputs(of: [gate, up], input)
+            let activation = configuration.activation
+            if activation == .silu || activation == .geluTanh, !configuration.computesExactly,
+                parts[0].suitsFusedKernels
+            {
+                return try down(parts[0].gating(parts[1], tanh: activation == .geluTanh))
+            }
+            return try down(activation(parts[0]) * parts[1])
+        }
         return try down(configuration.activation(up(input)))
     }
 }

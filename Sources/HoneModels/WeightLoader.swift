@@ -5,7 +5,7 @@ import HoneTorch
 enum WeightLoader {
     /// All weights of a configuration.
     ///
-    /// - Throws: `HoneError` that names the tensor which is missing, unused or misshapen.
+    /// - Throws: `HoneError` that names the tensor which is missing, unused, misshapen or not finite.
     static func load(
         _ files: WeightFolder, family: any ModelFamily.Type, configuration: TransformerConfiguration, dtype: DType,
         device: Device
@@ -47,6 +47,21 @@ enum WeightLoader {
                 .mismatch, "the config has no place for this weight (\(sources.count) such)", file: folder, item: unused
             )
         }
+        try checkFinite(weights, folder: folder)
         return weights
+    }
+
+    /// One pass at memory speed: a weight that is not finite is named instead of surfacing as a strange loss.
+    private static func checkFinite(_ weights: [String: Tensor], folder: String) throws {
+        try withoutGradients {
+            for name in weights.keys.sorted() {
+                guard let tensor = weights[name] else { continue }
+                // A sum is finite unless an element is not, or the sum overflows; only then is every element looked at.
+                if try tensor.sum().to(.float64).item().isFinite { continue }
+                if try tensor.isFinite().all().item() == 0 {
+                    throw HoneError(.notFinite, "holds numbers that are not finite", file: folder, item: name)
+                }
+            }
+        }
     }
 }

@@ -15,6 +15,23 @@ extension Conformance {
         try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
     }
 
+    func exportsWhole(_ adapter: Adapter) throws -> [String] {
+        let folder = scratch.path + "/exported"
+        let specialist = try Specialist(base: model, adapter: adapter)
+        guard try adapter.method.mergedWeights(adapter.parameters, model: model.transformer) != nil else {
+            do {
+                try specialist.export(to: folder)
+                return ["a model is written without what was learned"]
+            } catch let error as HoneError where error.code == .mismatch {
+                return []
+            }
+        }
+        try specialist.export(to: folder)
+        let distance = try Conformance.distance(
+            states(BaseModel(folder: folder).transformer), states(attached(adapter)))
+        return distance <= 1e-5 ? [] : ["the exported model and the adapter differ by \(distance)"]
+    }
+
     func survivesFiles(_ adapter: Adapter) throws -> [String] {
         let folder = try written(adapter, as: "adapter")
         let read = try Adapter.read(folder, for: model)

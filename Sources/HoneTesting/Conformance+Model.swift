@@ -42,12 +42,12 @@ extension Conformance {
         return problems
     }
 
-    func countsParameters(_ initial: Adapter) -> [String] {
+    func countsParameters(_ initial: Adapter) throws -> [String] {
         func count(_ group: Parameter.Group) -> Int {
             initial.parameters.all.reduce(0) { $0 + ($1.group == group ? $1.tensor.count : 0) }
         }
         var problems: [String] = []
-        let expected = row.parameterCount(model.configuration)
+        let expected = try row.parameterCount(model.part(for: task.shape, type(of: row.method)).configuration)
         if count(.adapter) != expected {
             problems.append("there are \(count(.adapter)) parameters, the row says \(expected)")
         }

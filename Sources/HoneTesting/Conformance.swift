@@ -49,6 +49,8 @@ public struct Conformance {
         case startsAtTheBase
         /// Weights with the adapter folded in compute what the adapter computes.
         case mergesExactly
+        /// A model folder with the adapter folded in computes what the adapter computes; one that cannot be is refused.
+        case exportsWhole
         /// Files hold all of the adapter: results, settings and a second writing are the same.
         case survivesFiles
         /// Damaged files and files for another base are refused with a sentence.
@@ -139,10 +141,11 @@ public struct Conformance {
                     case .leavesTheBase: try leavesTheBase(before, statesBefore, trained.adapter)
                     case .startsAtTheBase: try startsAtTheBase(initial, statesBefore)
                     case .mergesExactly: try mergesExactly(trained.adapter, statesBefore)
+                    case .exportsWhole: try exportsWhole(trained.adapter)
                     case .survivesFiles: try survivesFiles(trained.adapter)
                     case .refusesWrongFiles: try refusesWrongFiles(trained.adapter)
                     case .resumesExactly: try resumesExactly()
-                    case .countsParameters: countsParameters(initial)
+                    case .countsParameters: try countsParameters(initial)
                     case .accumulates: try accumulates(initial)
                     case .ignoresPadding: try ignoresPadding(trained.adapter)
                     case .refusesWrongSettings: try refusesWrongSettings()
@@ -174,8 +177,11 @@ public struct Conformance {
     /// The states of a few rows, as `float32` numbers.
     func states(_ transformer: Transformer) throws -> [Float] {
         try withoutGradients {
-            let batch = try TokenBatch(encoded.prefix(5).map(\.ids), padId: model.padId, on: transformer.device)
-            return try transformer.states(batch).elements()
+            let rows = Array(encoded.prefix(5))
+            let batch = try TokenBatch(rows.map(\.ids), padId: model.padId, on: transformer.device)
+            let states: [Float] = try transformer.states(batch).elements()
+            guard transformer.configuration.decoder != nil, task.shape == .generation else { return states }
+            return states + (try transformer.targetStates(rows, padId: model.padId).states.elements())
         }
     }
 

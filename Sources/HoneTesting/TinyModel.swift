@@ -12,12 +12,16 @@ import HoneTorch
 public enum TinyModel: String, CaseIterable, Sendable {
     /// An encoder of BERT's family with a WordPiece tokenizer.
     case bert
+    /// An encoder of RoBERTa's family: positions count from the padding token's number on.
+    case roberta
     /// A decoder of Llama's family: grouped heads, rotary positions, no biases, the head tied to the embeddings.
     case llama
     /// As `llama`, with a head of its own.
     case untiedLlama
     /// A decoder of GPT-2's family: one fused map for query, key and value, stored transposed.
     case gpt2
+    /// An encoder-decoder of BART's family: learned positions, norms after the sublayers, biases everywhere.
+    case bart
     /// A decoder of Qwen3's family: heads of a width of their own with norms, and a window in one of its layers.
     case qwen3
     /// A decoder of OPT's family: positions from the third row of their table, tokens narrower than the model.
@@ -28,8 +32,10 @@ public enum TinyModel: String, CaseIterable, Sendable {
     private var family: any ModelFamily.Type {
         switch self {
         case .bert: BERT.self
+        case .roberta: RoBERTa.self
         case .llama, .untiedLlama: Llama.self
         case .gpt2: GPT2.self
+        case .bart: BART.self
         case .qwen3: Qwen3.self
         case .opt: OPT.self
         case .neox: GPTNeoX.self
@@ -45,6 +51,12 @@ public enum TinyModel: String, CaseIterable, Sendable {
                 "num_attention_heads": 4, "intermediate_size": 32, "max_position_embeddings": 64,
                 "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
             ]
+        case .roberta:
+            [
+                "model_type": "roberta", "vocab_size": .integer(tokens), "hidden_size": 16, "num_hidden_layers": 2,
+                "num_attention_heads": 4, "intermediate_size": 32, "max_position_embeddings": 64,
+                "type_vocab_size": 1, "hidden_act": "gelu", "layer_norm_eps": 1e-5, "pad_token_id": 0,
+            ]
         case .llama, .untiedLlama:
             [
                 "model_type": "llama", "vocab_size": .integer(tokens), "hidden_size": 16, "num_hidden_layers": 2,
@@ -57,6 +69,13 @@ public enum TinyModel: String, CaseIterable, Sendable {
                 "model_type": "gpt2", "vocab_size": .integer(tokens), "n_embd": 16, "n_layer": 2, "n_head": 4,
                 "n_inner": 32, "n_positions": 96, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
                 "tie_word_embeddings": true,
+            ]
+        case .bart:
+            [
+                "model_type": "bart", "vocab_size": .integer(tokens), "d_model": 16, "encoder_layers": 2,
+                "decoder_layers": 1, "encoder_attention_heads": 4, "decoder_attention_heads": 2,
+                "encoder_ffn_dim": 32, "decoder_ffn_dim": 24, "max_position_embeddings": 64,
+                "activation_function": "gelu", "decoder_start_token_id": 0,
             ]
         case .qwen3:
             [
@@ -86,7 +105,7 @@ public enum TinyModel: String, CaseIterable, Sendable {
     ///   - folder: exists already.
     ///   - seed: what the weights are drawn from.
     public func write(to folder: String, seed: UInt64 = 0) throws {
-        let tokens = try TinyTokenizer.write(to: folder, byteLevel: self != .bert)
+        let tokens = try TinyTokenizer.write(to: folder, byteLevel: self != .bert && self != .roberta)
         // Three rows more than there are tokens, as models with a padded vocabulary have.
         let config = config(tokens: tokens + 3)
         let file = folder + "/config.json"

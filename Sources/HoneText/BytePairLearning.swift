@@ -2,14 +2,16 @@ import HoneFormats
 
 /// The words of a corpus while pairs of their symbols are joined.
 struct BytePairLearning {
-    /// A pair that may be joined next.
-    private struct Candidate {
+    /// A pair that may be joined next; the most frequent comes first.
+    private struct Candidate: Comparable {
         var count: UInt64
         var pair: UInt64
         /// The words in which it stood when it was put on the heap.
         var words: [Int32]
 
-        func comes(before other: Candidate) -> Bool { count != other.count ? count > other.count : pair < other.pair }
+        static func < (first: Candidate, second: Candidate) -> Bool {
+            first.count != second.count ? first.count > second.count : first.pair < second.pair
+        }
     }
 
     /// The symbols of all words, each where the word stood at first; words get shorter in place.
@@ -20,7 +22,7 @@ struct BytePairLearning {
     private var sizes: [Int32] = []
     private let counts: [Int]
     private var pairCounts: [UInt64: Int] = [:]
-    private var heap: [Candidate] = []
+    private var heap = MinimumHeap<Candidate>()
 
     /// - Parameters:
     ///   - words: the words as bytes.
@@ -43,11 +45,11 @@ struct BytePairLearning {
         countPairs()
         var merges: [UInt64] = []
         var text: [UInt8] = []
-        while tokens.count < size, var top = pop() {
+        while tokens.count < size, var top = heap.pop() {
             let current = UInt64(bitPattern: Int64(pairCounts[top.pair] ?? 0))
             if top.count != current {
                 top.count = current
-                push(top)
+                heap.push(top)
                 continue
             }
             if top.count < 1 || top.count < minimumFrequency { break }
@@ -93,7 +95,7 @@ struct BytePairLearning {
     private mutating func push(_ places: [UInt64: [Int32]]) {
         for (pair, words) in places {
             let count = pairCounts[pair] ?? 0
-            if count > 0 { push(Candidate(count: UInt64(count), pair: pair, words: words)) }
+            if count > 0 { heap.push(Candidate(count: UInt64(count), pair: pair, words: words)) }
         }
     }
 
@@ -146,31 +148,4 @@ struct BytePairLearning {
     }
 
     private mutating func change(_ pair: UInt64, by count: Int) { pairCounts[pair, default: 0] += count }
-
-    private mutating func push(_ candidate: Candidate) {
-        heap.append(candidate)
-        var child = heap.count - 1
-        while child > 0 {
-            let parent = (child - 1) / 2
-            guard heap[child].comes(before: heap[parent]) else { break }
-            heap.swapAt(parent, child)
-            child = parent
-        }
-    }
-
-    private mutating func pop() -> Candidate? {
-        guard let top = heap.first, let last = heap.popLast() else { return nil }
-        if heap.isEmpty { return top }
-        heap[0] = last
-        var parent = 0
-        while true {
-            var child = 2 * parent + 1
-            if child >= heap.count { break }
-            if child + 1 < heap.count, heap[child + 1].comes(before: heap[child]) { child += 1 }
-            guard heap[child].comes(before: heap[parent]) else { break }
-            heap.swapAt(parent, child)
-            parent = child
-        }
-        return top
-    }
 }

@@ -10,8 +10,8 @@ struct BytePairScratch {
     private var candidates: [UInt64] = []
     private var previous: [Int] = []
     private var next: [Int] = []
-    /// A binary heap: rank in the upper half, position in the lower.
-    private var heap: [UInt64] = []
+    /// Rank in the upper half, position in the lower.
+    private var heap = MinimumHeap<UInt64>()
 
     /// Up to this many symbols, looking through all candidates is quicker than a heap.
     static let scanLimit = 32
@@ -65,13 +65,13 @@ struct BytePairScratch {
         let count = symbols.count
         previous.removeAll(keepingCapacity: true)
         next.removeAll(keepingCapacity: true)
-        heap.removeAll(keepingCapacity: true)
+        heap.removeAll()
         for index in 0..<count {
             previous.append(index - 1)
             next.append(index + 1)
         }
         for index in 0..<(count - 1) { propose(index, merges) }
-        while let top = pop() {
+        while let top = heap.pop() {
             let position = Int(truncatingIfNeeded: top & 0xFFFF_FFFF)
             guard symbols[position] >= 0 else { continue }
             let right = next[position]
@@ -99,29 +99,6 @@ struct BytePairScratch {
         guard next[position] < symbols.count else { return }
         let found = merges[PairTable.key(symbols[position], symbols[next[position]])]
         guard found != .max else { return }
-        heap.append((found >> 32) << 32 | UInt64(truncatingIfNeeded: position & 0xFFFF_FFFF))
-        var child = heap.count - 1
-        while child > 0 {
-            let parent = (child - 1) / 2
-            if heap[parent] <= heap[child] { break }
-            heap.swapAt(parent, child)
-            child = parent
-        }
-    }
-
-    private mutating func pop() -> UInt64? {
-        guard let top = heap.first, let last = heap.popLast() else { return nil }
-        if heap.isEmpty { return top }
-        heap[0] = last
-        var parent = 0
-        while true {
-            var child = 2 * parent + 1
-            if child >= heap.count { break }
-            if child + 1 < heap.count, heap[child + 1] < heap[child] { child += 1 }
-            if heap[parent] <= heap[child] { break }
-            heap.swapAt(parent, child)
-            parent = child
-        }
-        return top
+        heap.push((found >> 32) << 32 | UInt64(truncatingIfNeeded: position & 0xFFFF_FFFF))
     }
 }

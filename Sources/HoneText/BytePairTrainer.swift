@@ -3,7 +3,7 @@ import HoneFormats
 /// Learns a byte-level byte-pair tokenizer from text (Sennrich et al. 2016, section 3.2; Radford et al. 2019, section 2.2).
 ///
 ///     var trainer = try BytePairTrainer(.init(vocabularySize: 8000, specialTokens: ["<|end|>"]))
-///     for text in texts { trainer.add(text) }
+///     for text in texts { try trainer.add(text) }
 ///     try trainer.train().write(to: "tokenizer.json")
 ///
 /// Words are counted first; then, from single bytes on, the most frequent pair of neighbours becomes a token, again and

@@ -1,4 +1,3 @@
-import Foundation
 import HoneFormats
 
 /// A stretch of bytes, from `start` up to `end`.
@@ -20,7 +19,8 @@ enum TextPattern: Sendable {
 
     /// Reads the member `pattern` of a component: `{"String": …}` or `{"Regex": …}`.
     init(_ component: Component) throws(HoneError) {
-        guard let pattern = component.value["pattern"]?.object, pattern.count == 1, let kind = pattern.keys.first,
+        guard let pattern = component.value["pattern"]?.object, pattern.count == 1,
+            let kind = pattern.keys.first,
             let text = pattern[kind]?.string
         else { throw component.wrongKind("pattern", "an object with the string “String” or “Regex”") }
         switch kind {
@@ -82,61 +82,5 @@ enum TextPattern: Sendable {
             found = expression.matches(in: bytes, start, end)
         }
         return found
-    }
-}
-
-/// A regular expression that has no scanner of its own.
-///
-/// The reference uses Oniguruma, this uses ICU through Foundation; for the constructs that tokenizers use (classes,
-/// Unicode properties, quantifiers, look-ahead, inline flags) they agree.
-struct RegularExpression: Sendable {
-    private let expression: NSRegularExpression
-
-    /// The longest pattern that is compiled, in bytes.
-    private static let lengthLimit = 16_384
-    /// How many progress reports (each some ten thousand steps) a search may take before the rest counts as unmatched.
-    private static let progressLimit = 2_000
-
-    init(_ pattern: String, _ component: Component) throws(HoneError) {
-        guard pattern.utf8.count <= Self.lengthLimit else {
-            throw component.unsupported("a regular expression of more than \(Self.lengthLimit) bytes is not supported")
-        }
-        do {
-            // Oniguruma's `^` and `$` match at every line.
-            expression = try NSRegularExpression(pattern: pattern, options: .anchorsMatchLines)
-        } catch {
-            throw component.unsupported("the regular expression cannot be compiled")
-        }
-    }
-
-    func matches(in bytes: [UInt8], _ start: Int, _ end: Int) -> [TextMatch] {
-        let text = String(decoding: bytes[start..<end], as: UTF8.self)
-        var units: [TextMatch] = []
-        var reports = 0
-        expression.enumerateMatches(
-            in: text, options: .reportProgress, range: NSRange(location: 0, length: text.utf16.count)
-        ) { result, flags, stop in
-            if let range = result?.range, range.location != NSNotFound {
-                units.append(TextMatch(start: range.location, end: range.location + range.length))
-            }
-            if flags.contains(.progress) {
-                reports += 1
-                if reports > Self.progressLimit { stop.pointee = true }
-            }
-        }
-        return Self.bytes(of: units, in: bytes, start, end)
-    }
-
-    /// Turns positions in UTF-16 into positions in bytes.
-    private static func bytes(of units: [TextMatch], in bytes: [UInt8], _ start: Int, _ end: Int) -> [TextMatch] {
-        var unit = 0
-        var index = start
-        func advance(to target: Int) -> Int {
-            while unit < target, index < end {
-                unit += nextScalar(bytes, &index, end) >= 0x10000 ? 2 : 1
-            }
-            return index
-        }
-        return units.map { TextMatch(start: advance(to: $0.start), end: advance(to: $0.end)) }
     }
 }

@@ -13,19 +13,19 @@ struct Objective {
     func loss(_ rows: [EncodedExample], parameters: ParameterSet, dropout: DropoutSource?) throws -> Tensor {
         let attachments = try method.attachments(parameters, model: model.transformer, dropout: dropout)
         let transformer = try model.transformer.attaching(attachments)
-        let typed = rows.contains { $0.typeIds != nil }
-        let batch = try TokenBatch(
-            rows.map(\.ids), typeIds: typed ? rows.map { $0.typeIds ?? Array(repeating: 0, count: $0.ids.count) } : nil,
-            padId: model.padId, on: transformer.device)
-        let states = try transformer.states(batch)
         switch task {
         case .classification:
+            let typed = rows.contains { $0.typeIds != nil }
+            let batch = try TokenBatch(
+                rows.map(\.ids),
+                typeIds: typed ? rows.map { $0.typeIds ?? Array(repeating: 0, count: $0.ids.count) } : nil,
+                padId: model.padId, on: transformer.device)
+            let states = try transformer.states(batch)
             let logits = try ClassificationHead.logits(model.pooled(states, of: batch), parameters)
             return try logits.crossEntropySum(Tensor(rows.map { $0.label ?? -100 }, on: transformer.device))
         case .generation:
-            let targets = try TargetPositions(rows, length: batch.length, on: transformer.device)
-            let picked = try states.reshaped([-1, states.size(-1)]).selecting(targets.positions)
-            return try transformer.logits(picked).to(.float32).crossEntropySum(targets.ids)
+            let (states, targets) = try transformer.targetStates(rows, padId: model.padId)
+            return try transformer.targetLoss(states, targets: targets.ids)
         }
     }
 }

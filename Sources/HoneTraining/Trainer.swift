@@ -148,7 +148,7 @@ public struct Trainer {
         }
         try state.parameters.makeTrainable()
         let objective = Objective(model: model, task: adapter.task, method: adapter.method)
-        var cursor = BatchOrder.Cursor(BatchOrder(lengths: examples.map(\.ids.count), plan: plan))
+        var cursor = BatchOrder.Cursor(BatchOrder(lengths: examples.map(\.length), plan: plan))
         var trainingSeconds = 0.0
         var ending = TrainingOutcome.Ending.finished
         var savedAt = monotonicSeconds()
@@ -255,7 +255,7 @@ public struct Trainer {
         }
         state.step = number
         return TrainingStep(
-            step: number, loss: loss, learningRate: rate, tokens: rows.reduce(0) { $0 + $1.ids.count },
+            step: number, loss: loss, learningRate: rate, tokens: rows.reduce(0) { $0 + $1.length },
             seconds: monotonicSeconds() - started, gradientNorm: norm)
     }
 }

@@ -73,6 +73,16 @@ import Testing
         #expect(try String(contentsOfFile: workshop.out + "/report.html", encoding: .utf8).contains("</html>"))
 
         try expectAnswers(workshop)
+
+        let exported = try json(workshop.hone("export", workshop.out, "--out", workshop.folder + "/model", "--json"))
+        #expect(exported["method"]?.string == "lora")
+        let files = try FileManager.default.contentsOfDirectory(atPath: workshop.folder + "/model")
+        #expect(
+            Set(files).isSuperset(of: [
+                "config.json", "model.safetensors", "tokenizer.json", "classification_head.safetensors",
+            ]))
+        let again = try workshop.hone("export", workshop.out, "--out", workshop.folder + "/model")
+        #expect(again.code == 1 && again.error.contains("model"))
     }
 
     /// Every way of asking a classifier gives the same answers.

@@ -7,7 +7,9 @@ import Testing
 @Suite struct HelpTests {
     @Test(
         "the help page is the one that was reviewed",
-        arguments: ["", "fit", "train", "predict", "eval", "methods", "pull", "doctor"])
+        arguments: [
+            "", "fit", "train", "predict", "eval", "export", "generate", "chat", "embed", "methods", "pull", "doctor",
+        ])
     func page(_ verb: String) throws {
         let workshop = try Workshop()
         let result = try workshop.hone(

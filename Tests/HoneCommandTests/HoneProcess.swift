@@ -82,6 +82,9 @@ struct HoneProcess {
     /// Sends a signal.
     func signal(_ signal: Int32) { kill(number, signal) }
 
+    /// What it has said on standard error so far.
+    var errors: String { HoneProcess.text(errorPath) }
+
     /// Waits for the end; kills the process after some seconds.
     func wait(seconds: Double = 240) -> Result {
         let deadline = Date().addingTimeInterval(seconds)

@@ -137,10 +137,10 @@ extension HostileCase {
         config("a size of 2^62", says: ["hidden_size"]) { $0["hidden_size"] = .integer(1 << 62) },
         config("no layers", says: ["num_hidden_layers"]) { $0["num_hidden_layers"] = 0 },
         config("heads that do not divide the width", says: ["num_attention_heads"]) { $0["num_attention_heads"] = 7 },
-        config("an activation that is not read", says: ["hidden_act", "mish"]) { $0["hidden_act"] = "mish" },
+        config("an activation that is not read", says: ["hidden_act", "waves"]) { $0["hidden_act"] = "waves" },
         config("quantised weights", says: ["quantization_config"]) { $0["quantization_config"] = ["bits": 4] },
-        config("rotary scaling that is not read", says: ["rope", "yarn"], of: "llama-tiny") {
-            $0["rope_parameters"] = ["rope_type": "yarn", "factor": 4]
+        config("rotary scaling that is not read", says: ["rope", "spiral"], of: "llama-tiny") {
+            $0["rope_parameters"] = ["rope_type": "spiral", "factor": 4]
         },
         config("heads that cannot be shared", says: ["num_key_value_heads"], of: "llama-tiny") {
             $0["num_key_value_heads"] = 3
@@ -160,8 +160,8 @@ extension HostileCase {
         model("a tokenizer without a model", says: ["tokenizer.json", "model"]) { workshop, _ in
             try workshop.write("bert-tiny/tokenizer.json", "{\"version\": \"1.0\"}")
         },
-        config("a tokenizer model that is not read", says: ["Unigram"], file: "tokenizer.json") {
-            $0["model"] = ["type": "Unigram", "vocab": []]
+        config("a tokenizer model that is not read", says: ["WordSalad"], file: "tokenizer.json") {
+            $0["model"] = ["type": "WordSalad", "vocab": []]
         },
         config("a normalizer that is not read", says: ["normalizer", "Strange"], file: "tokenizer.json") {
             $0["normalizer"] = ["type": "Strange"]

@@ -23,6 +23,25 @@ struct ChoiceTests {
         #expect(choice.comparisons[0] == nil && (choice.comparisons[2]?.pValue ?? 1) < 0.001)
     }
 
+    @Test func `does not take the cheaper of two that are right equally often where its loss is clearly worse`() throws
+    {
+        let losses = (0..<600).map { 0.1 + Double($0 % 7) / 10 }
+        func choice(_ cheap: [Double]) throws -> ModelChoice {
+            try ModelChoice([
+                .init(
+                    name: "full", costRank: 3, scores: correctness(560, of: 600), losses: .losses(losses)),
+                .init(
+                    name: "probe", costRank: 1, scores: correctness(557, of: 600, offset: 3), losses: .losses(cheap)),
+            ])
+        }
+        let worse = try choice(losses.map { $0 + 0.05 })
+        #expect(worse.chosen == 0)
+        #expect(worse.explanation.contains("probe, cheaper, with 0.928 cannot be told from it by that"))
+        #expect(worse.explanation.contains("its loss of 0.449 is clearly worse than 0.399"), "\(worse.explanation)")
+        #expect(try choice(losses.map { $0 - 0.05 }).chosen == 1, "a better loss is no reason against it")
+        #expect(try choice(losses.reversed()).chosen == 1, "nor is one that cannot be told apart")
+    }
+
     @Test func `takes the best where it is clearly ahead`() throws {
         let choice = try ModelChoice([
             .init(name: "prompt", costRank: 1, scores: correctness(400, of: 600)),

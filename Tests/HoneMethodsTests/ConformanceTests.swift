@@ -25,7 +25,9 @@ import Testing
             return ConformanceRow(
                 try Methods.make(name, typed: ["rank": "3"]), startsAtBase: true, learningRate: 1e-2
             ) { model in
-                model.layerCount * model.linearMaps.reduce(0) { $0 + 3 * ($1.outputs + $1.inputs) }
+                model.stacks.reduce(0) { count, stack in
+                    count + stack.layerCount * stack.linearMaps.reduce(0) { $0 + 3 * ($1.outputs + $1.inputs) }
+                }
             }
         case "full":
             return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 5e-3) { $0.parameterCount }
@@ -40,11 +42,11 @@ import Testing
         var testDescription: String { "\(model.rawValue) \(task.name)" }
     }
     static let places =
-        [TinyModel.bert, .llama, .gpt2].flatMap { model in
+        [TinyModel.bert, .llama, .gpt2, .bart].flatMap { model in
             [TinyTask.classification(), .generation()].map { Place(model: model, task: $0) }
         } + [
             Place(model: .qwen3, task: .generation()), Place(model: .opt, task: .generation()),
-            Place(model: .neox, task: .classification()),
+            Place(model: .neox, task: .classification()), Place(model: .roberta, task: .classification()),
         ]
 
     @Test func `every method has a row`() throws {
@@ -65,7 +67,7 @@ import Testing
     static func reason(_ name: String, _ model: TinyModel, _ task: TaskShape) -> String? {
         switch (name, model, task) {
         case ("probe", _, .generation): "can only classify"
-        case ("icl", .bert, _): "generates text"
+        case ("icl", .bert, _), ("icl", .roberta, _): "generates text"
         case (_, .bert, .generation): "generates text"
         case ("bitfit", .llama, _), ("bitfit", .qwen3, _): "no biases"
         default: nil

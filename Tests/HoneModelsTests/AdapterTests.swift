@@ -10,59 +10,11 @@ import Testing
 struct AdapterTests {
     static let lora = [
         "bert-lora", "bert-lora-pooler", "bert-classifier", "gpt2-lora", "llama-lora", "llama-patterns", "llama-rslora",
-        "qwen2-lora", "neox-lora", "opt-lora",
+        "qwen2-lora", "neox-lora", "opt-lora", "roberta-lora",
     ]
     static let prompts = ["bert-prompt", "gpt2-prompt", "llama-prompt"]
 
-    /// An adapter fixture on its base.
-    private struct Loaded {
-        let reference: Reference
-        let folder: String
-        let expected: [String: Tensor]
-        let method: any Method
-        let parameters: ParameterSet
-
-        init(_ name: String) throws {
-            folder = Reference.fixtures + "/adapter-" + name
-            reference = try Reference(#require(JSON.read(file: folder + "/reference.json")["base"]?.string))
-            expected = try Reference.tensors(folder + "/reference.safetensors")
-            (method, parameters) = try Adapter.readMethod(AdapterFolderReader(path: folder), for: reference.model)
-        }
-
-        /// The batch; PEFT gives prompts no token types.
-        func batch() throws -> TokenBatch {
-            try expected["token_type_ids"] == nil ? TokenBatch(reference.rows()) : reference.batch()
-        }
-
-        func adapted() throws -> Transformer {
-            let base = reference.model.transformer
-            return try base.attaching(method.attachments(parameters, model: base, dropout: nil))
-        }
-
-        /// Logits of causal models, the last states of encoders.
-        func output(_ transformer: Transformer) throws -> Tensor {
-            try withoutGradients {
-                let states = try transformer.states(batch())
-                return try reference.model.configuration.isCausal ? transformer.logits(states) : states
-            }
-        }
-
-        /// An expected output, without the positions of a prompt.
-        func expectedOutput(_ name: String) throws -> Tensor {
-            let whole = try #require(expected[name])
-            let length = try batch().length
-            return try whole.narrowed(1, from: whole.size(1) - length, length: length)
-        }
-
-        /// Tensors as they stand in PEFT's file, by its names.
-        func written(_ parameters: ParameterSet) throws -> [String: Tensor] {
-            try withTemporaryFolder { folder in
-                try method.write(
-                    parameters, for: reference.model, task: .generation, to: AdapterFolderWriter(path: folder))
-                return try Reference.tensors(folder + "/adapter_model.safetensors")
-            }
-        }
-    }
+    private typealias Loaded = AdapterFixture
 
     @Test("computes what PEFT computes", arguments: lora + prompts)
     func outputs(name: String) throws {
@@ -85,6 +37,21 @@ struct AdapterTests {
         let largest = try output.abs().max().item()
         let adapted = try loaded.output(loaded.adapted())
         #expect(try largestDifference(output, adapted, over: loaded.batch()) < 1e-5 * max(1, largest))
+    }
+
+    @Test(
+        "exports a model folder that computes what PEFT merges into",
+        arguments: ["gpt2-lora", "neox-lora", "roberta-lora"])
+    func exported(name: String) throws {
+        let loaded = try Loaded(name)
+        let adapter = Adapter(
+            method: loaded.method, task: .generation, labels: [], parameters: loaded.parameters,
+            encoding: .init(maximumLength: 32))
+        try withTemporaryFolder { folder in
+            try Specialist(base: loaded.reference.model, adapter: adapter).export(to: folder + "/model")
+            let output = try loaded.output(BaseModel(folder: folder + "/model").transformer)
+            #expect(try largestDifference(output, loaded.expectedOutput("merged"), over: loaded.batch()) < 5e-5)
+        }
     }
 
     @Test("trains as PEFT trains: loss, gradients, three AdamW steps and where they end", arguments: lora + prompts)
@@ -243,13 +210,29 @@ struct AdapterTests {
             }
             outputs.append((kind, try loaded.output(loaded.adapted())))
             try TensorFiles.write(outputs, to: folder + "/outputs.safetensors")
-            let process = Process()
-            process.executableURL = URL(filePath: try #require(AdapterTests.python))
-            let script = Reference.fixtures + "/../../../Scripts/parity/peft_reads.py"
-            process.arguments = [script, loaded.reference.folder, folder, folder + "/outputs.safetensors"]
-            try process.run()
-            process.waitUntilExit()
-            #expect(process.terminationStatus == 0)
+            try loaded.expectReadByPEFT(folder, python: #require(AdapterTests.python))
         }
+    }
+}
+
+extension AdapterFixture {
+    /// The batch; PEFT gives prompts no token types.
+    fileprivate func batch() throws -> TokenBatch {
+        try expected["token_type_ids"] == nil ? TokenBatch(reference.rows()) : reference.batch()
+    }
+
+    /// Logits of causal models, the last states of encoders.
+    fileprivate func output(_ transformer: Transformer) throws -> Tensor {
+        try withoutGradients {
+            let states = try transformer.states(batch())
+            return try reference.model.configuration.isCausal ? transformer.logits(states) : states
+        }
+    }
+
+    /// An expected output, without the positions of a prompt.
+    fileprivate func expectedOutput(_ name: String) throws -> Tensor {
+        let whole = try #require(expected[name])
+        let length = try batch().length
+        return try whole.narrowed(1, from: whole.size(1) - length, length: length)
     }
 }

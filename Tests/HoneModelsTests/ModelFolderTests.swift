@@ -7,7 +7,7 @@ import Testing
 /// Model folders that are not quite right: each is refused by an error that names what is wrong.
 struct ModelFolderTests {
     /// A copy of a fixture with changed tensors and config, deleted afterwards.
-    private func withFolder<Result>(
+    func withFolder<Result>(
         _ name: String, config: (inout JSONObject) -> Void = { _ in },
         tensors change: (inout [(name: String, tensor: Tensor)]) throws -> Void = { _ in },
         _ body: (String) throws -> Result
@@ -27,7 +27,7 @@ struct ModelFolderTests {
         }
     }
 
-    private func refusal(
+    func refusal(
         _ name: String, config: (inout JSONObject) -> Void = { _ in },
         tensors change: (inout [(name: String, tensor: Tensor)]) throws -> Void = { _ in }
     ) throws -> HoneError {
@@ -120,7 +120,11 @@ struct ModelFolderTests {
             ("qwen2-window", "sliding_window", 0), ("mistral", "sliding_window", "wide"),
             ("opt", "layer_norm_elementwise_affine", false), ("opt", "_remove_final_layer_norm", true),
             ("opt", "activation_function", "prelu"), ("opt", "num_attention_heads", 3),
-            ("neox", "hidden_act", "xielu"), ("neox", "rope_parameters", ["partial_rotary_factor": 0.01]),
+            ("roberta", "pad_token_id", 40), ("roberta", "max_position_embeddings", 2),
+            ("roberta", "position_embedding_type", "relative_key"), ("distilbert", "n_heads", 5),
+            ("distilbert", "activation", "xielu"), ("mpnet", "relative_attention_num_buckets", 16),
+            ("neox", "hidden_act", "xielu"),
+            ("neox", "rope_parameters", ["partial_rotary_factor": 0.01]),
             ("neox", "quantization_config", ["quant_method": "gptq"]),
             ("llama-tiny", "rope_parameters", ["rope_type": "llama3", "rope_theta": 10000, "factor": 8]),
             ("llama-tiny", "hidden_act", "no_such_gelu"), ("llama-tiny", "quantization_config", ["bits": 4]),

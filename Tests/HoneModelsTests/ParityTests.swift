@@ -5,7 +5,11 @@ import Testing
 
 /// Every family against transformers: the tolerances are the noise floors of `float32` and `float64`.
 struct ParityTests {
-    static let names = ["bert-tiny", "bert-prefixed"] + causal
+    static let names = encoders + causal
+    static let encoders = [
+        "bert-tiny", "bert-prefixed", "roberta", "roberta-far", "xlm-roberta", "distilbert", "distilbert-sinusoidal",
+        "mpnet",
+    ]
     static let causal = ["gpt2-tiny", "llama-tiny", "llama-untied"] + families
     /// The decoders of `Scripts/fixtures/families.py`.
     static let families = [
@@ -77,6 +81,18 @@ struct ParityTests {
             #expect(difference < tolerance)
             ParityRecord.add(name, "logits" + suffix, difference)
         }
+    }
+
+    @Test(
+        "leaves the padding token out of the positions wherever it stands",
+        arguments: ["roberta", "roberta-far", "xlm-roberta", "mpnet"])
+    func positionlessToken(name: String) throws {
+        let reference = try Reference(name)
+        let states = try withoutGradients {
+            try reference.model.transformer.states(
+                TokenBatch([reference.tensor("inside_ids").elements(Int.self)]))
+        }
+        #expect(try largestDifference(states, reference.tensor("inside_hidden")) < 5e-5)
     }
 
     @Test("gives the loss and every gradient of the reference", arguments: names)

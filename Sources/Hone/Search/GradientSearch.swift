@@ -14,48 +14,54 @@ struct GradientSearch {
     /// et al. 2022, arXiv 2202.10054).
     let head: ParameterSet?
     let shouldStop: () -> Bool
+    /// What an earlier search was planned to do, to be done again whatever the clock says.
+    let repeated: SearchPlan?
 
     private var preparation: Preparation { search.preparation }
     private var epochSteps: Int { (preparation.train.count + search.batchSize - 1) / search.batchSize }
 
-    /// Shares of the time left that trials and full training may take.
-    private static let trialShare = 0.4
+    /// Shares of the time left that trials and full training may take. Full training gets the larger part: what a method
+    /// reaches after enough epochs says more than many trials.
+    private static let trialShare = 0.25
     private static let fullShare = 0.9
     /// The most epochs of full training.
     private static let mostEpochs = 6.0
     /// With fewer epochs than this, full training says little; fewer methods get it instead.
-    private static let enoughEpochs = 2.25
+    private static let enoughEpochs = 4.5
 
     func run(_ methods: [any Method], report: (SearchEvent) throws -> Void, plan: inout JSONObject) throws
         -> [MethodResult]
     {
         var results: [MethodResult] = []
-        let speeds = try methods.map { try secondsPerStep($0) }
+        let speeds = try methods.map { repeated == nil ? try secondsPerStep($0) : 0 }
         let trials = methods.reduce(0) { $0 + type(of: $1).card.learningRates.count }
         // Time for one trial step of every method and learning rate.
         let round = zip(methods, speeds).reduce(0.0) { $0 + $1.1 * Double(type(of: $1.0).card.learningRates.count) }
-        let trialSteps = max(
-            8, halved(Double(epochSteps), until: { $0 * round <= clock.left * GradientSearch.trialShare }))
+        let trialSteps =
+            repeated?.trialSteps
+            ?? max(8, halved(Double(epochSteps), until: { $0 * round <= clock.left * GradientSearch.trialShare }))
         plan["batch_size"] = .integer(search.batchSize)
         plan["steps_per_epoch"] = .integer(epochSteps)
         plan["trial_steps"] = .integer(trialSteps)
         plan["trials"] = .integer(trials)
-        var contenders: [(place: Int, method: any Method, speed: Double, scores: ValidationScores)] = []
+        var contenders: [Contender] = []
         for (method, speed) in zip(methods, speeds) {
             if shouldStop() { break }
             let (result, scores) = try trial(method, steps: trialSteps, report: report)
             results.append(result)
-            if let scores { contenders.append((results.count - 1, method, speed, scores)) }
+            if let scores {
+                contenders.append(Contender(place: results.count - 1, method: method, speed: speed, scores: scores))
+            }
         }
         let best = contenders.max { isBetter($1.scores, than: $0.scores) }
         if let best {
             contenders = try contenders.filter { contender in
                 guard contender.place != best.place else { return true }
-                let (isBehind, _) = try behind(contender.scores, best.scores)
+                let isBehind = try isBehind(contender.scores, best.scores)
                 if isBehind {
                     results[contender.place].status = .dropped
                     results[contender.place].reason =
-                        "clearly behind \(best.method.name) after \(trialSteps) trial steps: "
+                        "clearly behind \(best.method.name) after \(trialSteps) trial steps: validation "
                         + "\(contender.scores.name) \(decimals(contender.scores.mean, 4)) against "
                         + decimals(best.scores.mean, 4)
                     try report(.note("\(contender.method.name): dropped, \(results[contender.place].reason)"))
@@ -63,24 +69,32 @@ struct GradientSearch {
                 return !isBehind
             }
         }
-        // Best after the trials first: what is left of the budget goes to as many as can have enough epochs each.
-        contenders.sort { isBetter($0.scores, than: $1.scores) }
+        // What is left of the budget goes to as many as can have enough epochs each. Among methods that the trials could
+        // not tell apart, those that can learn the most come first: a short trial does not show what they reach.
+        contenders.sort { results[$0.place].trainedParameters > results[$1.place].trainedParameters }
         let time = clock.left * GradientSearch.fullShare
         func epochs(_ count: Int) -> Double {
             let round = contenders.prefix(count).reduce(0.0) { $0 + $1.speed * Double(epochSteps) }
             return halvedShare(GradientSearch.mostEpochs) { $0 * round <= time }
         }
         var finalists = contenders.count
-        while finalists > 1, epochs(finalists) < GradientSearch.enoughEpochs { finalists -= 1 }
+        if let repeated {
+            finalists = min(finalists, repeated.finalists)
+        } else {
+            while finalists > 1, epochs(finalists) < GradientSearch.enoughEpochs { finalists -= 1 }
+        }
         for contender in contenders.dropFirst(finalists) {
             results[contender.place].status = .dropped
             results[contender.place].reason =
-                "not among the best \(finalists) after \(trialSteps) trial steps (\(contender.scores.name) "
-                + "\(decimals(contender.scores.mean, 4))), and the budget leaves no time to train more of them in full"
+                "validation \(contender.scores.name) \(decimals(contender.scores.mean, 4)) after \(trialSteps) trial steps; "
+                + "the budget leaves no time to train more than \(finalists) method\(finalists == 1 ? "" : "s") in full"
             try report(.note("\(contender.method.name): dropped, \(results[contender.place].reason)"))
         }
         contenders = Array(contenders.prefix(finalists))
-        let fullSteps = max(trialSteps, Int((epochs(max(1, finalists)) * Double(epochSteps)).rounded(.up)))
+        let fullSteps =
+            repeated?.fullSteps
+            ?? max(trialSteps, Int((epochs(max(1, finalists)) * Double(epochSteps)).rounded(.up)))
+        plan["finalists"] = .integer(finalists)
         plan["full_steps"] = .integer(fullSteps)
         for contender in contenders {
             if shouldStop() { break }
@@ -93,13 +107,22 @@ struct GradientSearch {
         return results
     }
 
+    /// A method after its trials, with the validation scores of its best one.
+    private struct Contender {
+        let place: Int
+        let method: any Method
+        let speed: Double
+        let scores: ValidationScores
+    }
+
     private func isBetter(_ first: ValidationScores, than second: ValidationScores) -> Bool {
         first.higherIsBetter ? first.mean > second.mean : first.mean < second.mean
     }
 
-    private func behind(_ scores: ValidationScores, _ best: ValidationScores) throws -> (Bool, Comparison?) {
+    /// Whether a paired test tells scores apart from better ones without doubt.
+    private func isBehind(_ scores: ValidationScores, _ best: ValidationScores) throws -> Bool {
         let comparison = try best.compared(with: scores, bootstrap: Bootstrap(seed: search.seed))
-        return (comparison.difference.low > 0 && comparison.pValue < 0.01, comparison)
+        return comparison.difference.low > 0 && comparison.pValue < 0.01
     }
 
     /// The largest of `whole`, three quarters, a half, three eighths, … that fits; the same for small differences in speed.
@@ -209,7 +232,7 @@ struct GradientSearch {
                 let evaluation = try evaluate(adapter, outcome.parameters)
                 let point = evaluation.point
                 result.trials.append((rate, point.score, point.loss))
-                if best.map({ isBetter(evaluation, than: $0.evaluation) }) ?? true { best = (rate, evaluation) }
+                if best.map({ point.loss < $0.evaluation.point.loss }) ?? true { best = (rate, evaluation) }
                 if rate == type(of: method).card.learningRates.first { usual = (rate, evaluation) }
             } catch let error as HoneError where error.code == .notFinite {
                 result.trials.append((rate, -.infinity, .infinity))
@@ -219,20 +242,15 @@ struct GradientSearch {
         result.seconds = monotonicSeconds() - started
         result.peakBytes = Engine.peakResidentBytes
         result.learningRate = best?.rate
-        // Short trials flatter low rates: the method's usual one is taken unless it is clearly behind.
-        if let best, let usual {
-            let comparison = try best.evaluation.scores.compared(
-                with: usual.evaluation.scores, bootstrap: Bootstrap(seed: search.seed))
-            if comparison.pValue > 0.05 { result.learningRate = usual.rate }
+        // Rates go by the loss: after few steps accuracies are alike, and the loss shows which learns. The method's usual
+        // one is taken unless it is clearly behind.
+        if let best, let usual, try !isBehind(usual.evaluation.losses, best.evaluation.losses) {
+            result.learningRate = usual.rate
         }
         if best == nil, result.reason.isEmpty { result.reason = "every learning rate diverged" }
         // Also a method that goes no further than its trials is reported with figures.
         result.validation = try best.map { try measured($0.evaluation) }
         return (result, best?.evaluation.scores)
-    }
-
-    private func isBetter(_ first: Evaluation, than second: Evaluation) -> Bool {
-        (first.point.score, -first.point.loss) > (second.point.score, -second.point.loss)
     }
 
     /// Full training with the learning rate that the trials found best.
@@ -255,7 +273,7 @@ struct GradientSearch {
             return ValidationPoint(step: step, score: point.score, loss: point.loss)
         }
         // The plan was made to fit; only a machine that has become much slower is cut off.
-        let limit = clock.left * 1.5
+        let limit = repeated == nil ? clock.left * 1.5 : .infinity
         let outcome = try trainer.run(shouldStop: { shouldStop() || monotonicSeconds() - started > limit }) { event in
             switch event {
             case .step(let step):

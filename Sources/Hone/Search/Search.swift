@@ -63,8 +63,9 @@ public struct MethodResult {
 /// Tries methods on one split with one budget each, and chooses honestly.
 ///
 /// Every gradient method gets the same number of learning rates, each for the same number of steps. Methods that are
-/// clearly behind after that are dropped; of the others, as many as the budget can give enough epochs train in full, best
-/// first, keep the best of their validations, and are compared pairwise on the validation rows. Steps are planned in coarse
+/// clearly behind after that are dropped; of the others, as many as the budget can give enough epochs train in full, those
+/// with the most trained parameters first, keep the best of their validations, and are compared pairwise on the validation
+/// rows. Steps are planned in coarse
 /// shares of an epoch, so that small differences in speed give the same plan; the plan is part of the result.
 public struct Search {
     /// Task and model.
@@ -77,9 +78,15 @@ public struct Search {
     public let seed: UInt64
     /// How many rows a step has.
     public let batchSize: Int
+    /// The plan of an earlier search, to be done again; made from the speed of the machine where there is none.
+    public let repeated: SearchPlan?
 
     /// A search over methods.
-    public init(_ preparation: Preparation, methods: [any Method], budget: Double, seed: UInt64, batchSize: Int = 32) {
+    public init(
+        _ preparation: Preparation, methods: [any Method], budget: Double, seed: UInt64, batchSize: Int = 32,
+        repeating plan: SearchPlan? = nil
+    ) {
+        repeated = plan
         self.preparation = preparation
         self.methods = methods
         self.budget = budget
@@ -111,9 +118,11 @@ public struct Search {
     /// - Throws: `HoneError` where no method could be completed.
     public func run(shouldStop: @escaping () -> Bool, report: (SearchEvent) throws -> Void) throws -> Outcome {
         let clock = SearchClock(budget: budget)
+        Engine.resetPeakResident()
+        let features = try frozenFeatures()
+        let secondsForFeatures = budget - clock.left
         var results: [MethodResult] = []
         var gradient: [any Method] = []
-        var head: ParameterSet?
         for method in methods {
             do {
                 try method.checkFit(preparation.model.configuration, preparation.shape)
@@ -128,8 +137,9 @@ public struct Search {
             case .solver:
                 guard let solver = method as? any SolverMethod else { continue }
                 try report(.begin(method: method.name, activity: "solving", steps: 0))
-                let result = try solve(solver)
-                head = result.adapter?.parameters
+                var result = try solve(solver, on: features)
+                result.seconds += secondsForFeatures
+                result.peakBytes = Engine.peakResidentBytes
                 try report(.note(summary(result)))
                 results.append(result)
             case .none:
@@ -142,7 +152,8 @@ public struct Search {
         var plan = JSONObject()
         if !gradient.isEmpty {
             let trainer = GradientSearch(
-                search: self, clock: clock, head: try head ?? probeHead(), shouldStop: shouldStop)
+                search: self, clock: clock, head: try startHead(on: features), shouldStop: shouldStop,
+                repeated: repeated)
             let found = try trainer.run(gradient, report: report, plan: &plan)
             for result in found {
                 if let place = results.firstIndex(where: { $0.name == result.name }) { results[place] = result }
@@ -159,7 +170,8 @@ public struct Search {
                 guard let validation = result.validation else { return nil }
                 return ModelChoice.Candidate(
                     name: result.name, costRank: (try? Methods.named(result.name).card.costRank) ?? 99,
-                    trainedParameters: result.trainedParameters, seconds: result.seconds, scores: validation.scores)
+                    trainedParameters: result.trainedParameters, seconds: result.seconds, scores: validation.scores,
+                    losses: validation.outcomes == nil ? nil : validation.losses)
             }, bootstrap: Bootstrap(seed: seed))
         return Outcome(
             results: results, chosen: completed[choice.chosen], explanation: choice.explanation, plan: .object(plan),
@@ -176,26 +188,39 @@ public struct Search {
         return "\(result.name): \(figure) after \(decimals(result.seconds, 1)) s"
     }
 
-    /// Frozen features once, then every variant of the solver; validation picks.
-    private func solve(_ solver: any SolverMethod) throws -> MethodResult {
+    /// Pooled vectors of the frozen model, computed once for all that is solved on them.
+    private struct FrozenFeatures {
+        let train: Tensor
+        let validation: Tensor
+    }
+
+    /// The frozen model's vectors of all rows; none where there is nothing to classify.
+    private func frozenFeatures() throws -> FrozenFeatures? {
+        guard case .classification = preparation.shape else { return nil }
+        let probe = try LinearProbe(MethodSettings(LinearProbe.card))
+        let bare = try Specialist(base: preparation.model, adapter: adapter(probe, ParameterSet()))
+        return FrozenFeatures(
+            train: try bare.features(preparation.train),
+            validation: try bare.features(try validationRows.map(bare.encoder.encode)))
+    }
+
+    private func adapter(_ method: any Method, _ parameters: ParameterSet) -> Adapter {
+        Adapter(
+            method: method, task: preparation.shape, labels: preparation.task.labels, parameters: parameters,
+            encoding: preparation.encoding)
+    }
+
+    /// Every variant of the solver on the frozen features; validation picks.
+    private func solve(_ solver: any SolverMethod, on features: FrozenFeatures?) throws -> MethodResult {
         let started = monotonicSeconds()
-        Engine.resetPeakResident()
-        var best: (adapter: Adapter, evaluation: Evaluation)?
         var result = MethodResult(name: solver.name, status: .completed)
-        guard case .classification(let classes) = preparation.shape else { return result }
-        func adapter(_ method: any Method, _ parameters: ParameterSet) -> Adapter {
-            Adapter(
-                method: method, task: preparation.shape, labels: preparation.task.labels, parameters: parameters,
-                encoding: preparation.encoding)
-        }
-        let bare = try Specialist(base: preparation.model, adapter: adapter(solver, ParameterSet()))
-        let features = try bare.features(preparation.train)
-        let validationFeatures = try bare.features(try validationRows.map(bare.encoder.encode))
+        guard let features, case .classification(let classes) = preparation.shape else { return result }
+        var best: (adapter: Adapter, evaluation: Evaluation)?
         let labels = preparation.train.map { $0.label ?? 0 }
         let wanted = validationRows.map { $0.label ?? 0 }
         for variant in solver.variants {
-            let parameters = try variant.solve(features: features, labels: labels, classes: classes)
-            let logits = try ClassificationHead.logits(validationFeatures, parameters)
+            let parameters = try variant.solve(features: features.train, labels: labels, classes: classes)
+            let logits = try ClassificationHead.logits(features.validation, parameters)
             let outcomes = try ClassificationOutcomes(
                 labels: wanted, probabilities: logits.softmax(-1).elements(Float.self), classCount: classes)
             var evaluation = Evaluation(split: "validation")
@@ -214,14 +239,19 @@ public struct Search {
             result.trainedParameters = best.adapter.parameters.count
         }
         result.seconds = monotonicSeconds() - started
-        result.peakBytes = Engine.peakResidentBytes
         return result
     }
 
-    /// The head that gradient methods start from, where no probe is among the methods: solved on frozen features.
-    private func probeHead() throws -> ParameterSet? {
-        guard case .classification = preparation.shape else { return nil }
-        return try solve(LinearProbe(MethodSettings(LinearProbe.card))).adapter?.parameters
+    /// How strongly the head that gradient methods start from is smoothed: it knows the directions of the classes but is
+    /// sure of nothing, so that there is a loss left to learn from. A head solved to the end leaves almost none.
+    private static let startStrength = 0.3
+
+    /// The head that gradient methods start from, solved on frozen features.
+    private func startHead(on features: FrozenFeatures?) throws -> ParameterSet? {
+        guard let features, case .classification(let classes) = preparation.shape else { return nil }
+        let smooth = try MethodSettings(LinearProbe.card, json: ["strength": .number(Search.startStrength)])
+        return try LinearProbe(smooth).solve(
+            features: features.train, labels: preparation.train.map { $0.label ?? 0 }, classes: classes)
     }
 
     private func measureUntrained(_ method: any Method) throws -> MethodResult {

@@ -25,9 +25,7 @@ public enum BART: ModelFamily {
         let width = try config.size("d_model")
         func heads(_ field: String) throws -> Int {
             let count = try config.size(field, upTo: 4096)
-            guard width % count == 0 else {
-                throw config.refused(field, "\(count) heads do not divide the width \(width)")
-            }
+            try config.checkWidth(width, headCount: count, headCountField: field)
             return count
         }
         var made = TransformerConfiguration(
@@ -56,38 +54,31 @@ public enum BART: ModelFamily {
 
     /// The names of BART's weights.
     public static func weightNames(_ configuration: TransformerConfiguration) -> [WeightName] {
-        var names = [WeightName(name: "embeddings.tokens.weight", source: "shared.weight")]
-        func add(_ name: String, _ source: String) {
-            for part in [".weight", ".bias"] { names.append(WeightName(name: name + part, source: source + part)) }
-        }
+        var names = WeightNames()
+        names.add(weight: "embeddings.tokens.weight", "shared.weight")
         func addAttention(_ own: String, _ other: String) {
             for (part, module) in [("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj"), ("output", "out_proj")]
             {
-                add(own + "." + part, other + "." + module)
+                names.add(own + "." + part, other + "." + module)
             }
-            add(own + ".norm", other + "_layer_norm")
+            names.add(own + ".norm", other + "_layer_norm")
         }
         for stack in configuration.stacks {
-            names.append(
-                WeightName(
-                    name: stack.prefix + "embeddings.positions.weight", source: stack.prefix + "embed_positions.weight")
-            )
-            add(stack.prefix + "embeddings.norm", stack.prefix + "layernorm_embedding")
+            names.add(weight: stack.prefix + "embeddings.positions.weight", stack.prefix + "embed_positions.weight")
+            names.add(stack.prefix + "embeddings.norm", stack.prefix + "layernorm_embedding")
             for layer in 0..<stack.layerCount {
                 let path = stack.prefix + "layers.\(layer)."
                 addAttention(path + "attention", path + "self_attn")
                 if stack.hasCrossAttention { addAttention(path + "crossAttention", path + "encoder_attn") }
-                add(path + "mlp.up", path + "fc1")
-                add(path + "mlp.down", path + "fc2")
-                add(path + "mlp.norm", path + "final_layer_norm")
+                names.add(path + "mlp.up", path + "fc1")
+                names.add(path + "mlp.down", path + "fc2")
+                names.add(path + "mlp.norm", path + "final_layer_norm")
             }
         }
         if configuration.hasHeadOffset {
-            names.append(
-                WeightName(
-                    name: TransformerConfiguration.headOffset, source: "final_logits_bias", isOptional: true))
+            names.add(weight: TransformerConfiguration.headOffset, "final_logits_bias", isOptional: true)
         }
-        return names
+        return names.all
     }
 
     /// Copies of the token embedding, and heads of other tasks.

@@ -21,9 +21,7 @@ public enum BERT: ModelFamily {
             headCount: try config.size("num_attention_heads", upTo: 4096),
             innerWidth: try config.size("intermediate_size"),
             maximumLength: try config.size("max_position_embeddings"))
-        guard made.width % made.headCount == 0 else {
-            throw config.refused("num_attention_heads", "\(made.headCount) heads do not divide the width \(made.width)")
-        }
+        try config.checkWidth(made, headCountField: "num_attention_heads")
         made.tokenTypeCount = try config.size("type_vocab_size", default: 2)
         made.normPlace = .after
         made.normEpsilon = try config.number("layer_norm_eps", default: 1e-12)
@@ -34,27 +32,23 @@ public enum BERT: ModelFamily {
 
     /// The names of BERT's weights.
     public static func weightNames(_ configuration: TransformerConfiguration) -> [WeightName] {
-        var names = [
-            WeightName(name: "embeddings.tokens.weight", source: "embeddings.word_embeddings.weight"),
-            WeightName(name: "embeddings.positions.weight", source: "embeddings.position_embeddings.weight"),
-            WeightName(name: "embeddings.types.weight", source: "embeddings.token_type_embeddings.weight"),
-        ]
-        func add(_ name: String, _ source: String) {
-            for part in [".weight", ".bias"] { names.append(WeightName(name: name + part, source: source + part)) }
-        }
-        add("embeddings.norm", "embeddings.LayerNorm")
+        var names = WeightNames()
+        names.add(weight: "embeddings.tokens.weight", "embeddings.word_embeddings.weight")
+        names.add(weight: "embeddings.positions.weight", "embeddings.position_embeddings.weight")
+        names.add(weight: "embeddings.types.weight", "embeddings.token_type_embeddings.weight")
+        names.add("embeddings.norm", "embeddings.LayerNorm")
         for layer in 0..<configuration.layerCount {
             let (own, other) = ("layers.\(layer).", "encoder.layer.\(layer).")
-            add(own + "attention.query", other + "attention.self.query")
-            add(own + "attention.key", other + "attention.self.key")
-            add(own + "attention.value", other + "attention.self.value")
-            add(own + "attention.output", other + "attention.output.dense")
-            add(own + "attention.norm", other + "attention.output.LayerNorm")
-            add(own + "mlp.up", other + "intermediate.dense")
-            add(own + "mlp.down", other + "output.dense")
-            add(own + "mlp.norm", other + "output.LayerNorm")
+            names.add(own + "attention.query", other + "attention.self.query")
+            names.add(own + "attention.key", other + "attention.self.key")
+            names.add(own + "attention.value", other + "attention.self.value")
+            names.add(own + "attention.output", other + "attention.output.dense")
+            names.add(own + "attention.norm", other + "attention.output.LayerNorm")
+            names.add(own + "mlp.up", other + "intermediate.dense")
+            names.add(own + "mlp.down", other + "output.dense")
+            names.add(own + "mlp.norm", other + "output.LayerNorm")
         }
-        return names
+        return names.all
     }
 
     /// The position buffer, the pooler, and the heads of pre-training and of other tasks.

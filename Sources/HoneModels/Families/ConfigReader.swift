@@ -83,6 +83,18 @@ public struct ConfigReader: Sendable {
         }
     }
 
+    /// Checks that heads share the width evenly, in families whose configs do not give a head's width.
+    func checkWidth(_ configuration: TransformerConfiguration, headCountField: String) throws {
+        try checkWidth(configuration.width, headCount: configuration.headCount, headCountField: headCountField)
+    }
+
+    /// Checks that heads share a width evenly.
+    func checkWidth(_ width: Int, headCount: Int, headCountField: String) throws {
+        guard width % headCount == 0 else {
+            throw refused(headCountField, "\(headCount) heads do not divide the width \(width)")
+        }
+    }
+
     /// Checks that heads divide what they share.
     func checkHeads(_ configuration: TransformerConfiguration) throws {
         guard configuration.headCount % configuration.keyValueHeadCount == 0 else {

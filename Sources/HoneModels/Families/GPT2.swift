@@ -19,9 +19,7 @@ public enum GPT2: ModelFamily {
             layerCount: try config.size("n_layer", upTo: 1024), headCount: try config.size("n_head", upTo: 4096),
             innerWidth: try config.size("n_inner", default: 4 * width),
             maximumLength: try config.size("n_positions", default: 1024))
-        guard made.width % made.headCount == 0 else {
-            throw config.refused("n_head", "\(made.headCount) heads do not divide the width \(made.width)")
-        }
+        try config.checkWidth(made, headCountField: "n_head")
         made.normEpsilon = try config.number("layer_norm_epsilon", default: 1e-5)
         made.activation = try config.activation("activation_function", default: "gelu_new")
         made.attentionScale = try config.flag("scale_attn_weights", default: true) ? nil : 1
@@ -35,26 +33,21 @@ public enum GPT2: ModelFamily {
 
     /// The names of GPT-2's weights.
     public static func weightNames(_ configuration: TransformerConfiguration) -> [WeightName] {
-        var names = [
-            WeightName(name: "embeddings.tokens.weight", source: "wte.weight"),
-            WeightName(name: "embeddings.positions.weight", source: "wpe.weight"),
-        ]
-        func add(_ name: String, _ source: String, transposed: Bool = false) {
-            names.append(WeightName(name: name + ".weight", source: source + ".weight", isTransposed: transposed))
-            names.append(WeightName(name: name + ".bias", source: source + ".bias"))
-        }
+        var names = WeightNames()
+        names.add(weight: "embeddings.tokens.weight", "wte.weight")
+        names.add(weight: "embeddings.positions.weight", "wpe.weight")
         for layer in 0..<configuration.layerCount {
             let (own, other) = ("layers.\(layer).", "h.\(layer).")
-            add(own + "attention.norm", other + "ln_1")
-            add(own + "attention.input", other + "attn.c_attn", transposed: true)
-            add(own + "attention.output", other + "attn.c_proj", transposed: true)
-            add(own + "mlp.norm", other + "ln_2")
-            add(own + "mlp.up", other + "mlp.c_fc", transposed: true)
-            add(own + "mlp.down", other + "mlp.c_proj", transposed: true)
+            names.add(own + "attention.norm", other + "ln_1")
+            names.add(own + "attention.input", other + "attn.c_attn", isTransposed: true)
+            names.add(own + "attention.output", other + "attn.c_proj", isTransposed: true)
+            names.add(own + "mlp.norm", other + "ln_2")
+            names.add(own + "mlp.up", other + "mlp.c_fc", isTransposed: true)
+            names.add(own + "mlp.down", other + "mlp.c_proj", isTransposed: true)
         }
-        add("norm", "ln_f")
-        if !configuration.tiesHead { names.append(WeightName(name: "head.weight", source: "lm_head.weight")) }
-        return names
+        names.add("norm", "ln_f")
+        names.addHead("lm_head.weight", of: configuration)
+        return names.all
     }
 
     /// The buffers of the causal mask, and the head where it is the token embedding.

@@ -19,9 +19,7 @@ public enum GPTNeoX: ModelFamily {
             headCount: try config.size("num_attention_heads", upTo: 4096),
             innerWidth: try config.size("intermediate_size"),
             maximumLength: try config.size("max_position_embeddings", default: 2048))
-        guard made.width % made.headCount == 0 else {
-            throw config.refused("num_attention_heads", "\(made.headCount) heads do not divide the width \(made.width)")
-        }
+        try config.checkWidth(made, headCountField: "num_attention_heads")
         let (positions, reach) = try config.rotary(
             headWidth: made.headWidth, maximumLength: made.maximumLength, base: ("rotary_emb_base", 10_000),
             share: ("rotary_pct", 0.25))
@@ -45,24 +43,17 @@ public enum GPTNeoX: ModelFamily {
             "attention.input": "attention.query_key_value", "attention.output": "attention.dense",
             "mlp.up": "mlp.dense_h_to_4h", "mlp.down": "mlp.dense_4h_to_h",
         ]
-        var names = [WeightName(name: "embeddings.tokens.weight", source: "embed_in.weight")]
-        func add(_ name: String, _ source: String, hasBias: Bool = true) {
-            for part in hasBias ? [".weight", ".bias"] : [".weight"] {
-                names.append(WeightName(name: name + part, source: source + part))
-            }
-        }
+        var names = WeightNames()
+        names.add(weight: "embeddings.tokens.weight", "embed_in.weight")
         for layer in 0..<configuration.layerCount {
             let (own, other) = ("layers.\(layer).", "layers.\(layer).")
-            for map in configuration.linearMaps {
-                guard let module = modules[map.name] else { continue }
-                add(own + map.name, other + module, hasBias: map.hasBias)
-            }
-            add(own + "attention.norm", other + "input_layernorm")
-            add(own + "mlp.norm", other + "post_attention_layernorm")
+            names.addMaps(modules, of: configuration, own: own, other: other)
+            names.add(own + "attention.norm", other + "input_layernorm")
+            names.add(own + "mlp.norm", other + "post_attention_layernorm")
         }
-        add("norm", "final_layer_norm")
-        if !configuration.tiesHead { names.append(WeightName(name: "head.weight", source: "embed_out.weight")) }
-        return names
+        names.add("norm", "final_layer_norm")
+        names.addHead("embed_out.weight", of: configuration)
+        return names.all
     }
 
     /// The buffers of mask and rotary positions, the head where it is the token embedding, and that of a classifier.

@@ -47,27 +47,21 @@ public enum Llama: ModelFamily {
             "attention.value": "self_attn.v_proj", "attention.output": "self_attn.o_proj", "mlp.gate": "mlp.gate_proj",
             "mlp.up": "mlp.up_proj", "mlp.down": "mlp.down_proj",
         ]
-        var names = [WeightName(name: "embeddings.tokens.weight", source: "embed_tokens.weight")]
+        var names = WeightNames()
+        names.add(weight: "embeddings.tokens.weight", "embed_tokens.weight")
         for layer in 0..<configuration.layerCount {
             let (own, other) = ("layers.\(layer).", "layers.\(layer).")
-            for map in configuration.linearMaps {
-                guard let module = modules[map.name] else { continue }
-                for part in map.hasBias ? [".weight", ".bias"] : [".weight"] {
-                    names.append(WeightName(name: own + map.name + part, source: other + module + part))
-                }
-            }
+            names.addMaps(modules, of: configuration, own: own, other: other)
             if configuration.normalisesHeads {
-                names.append(
-                    WeightName(name: own + "attention.query.norm.weight", source: other + "self_attn.q_norm.weight"))
-                names.append(
-                    WeightName(name: own + "attention.key.norm.weight", source: other + "self_attn.k_norm.weight"))
+                names.add(weight: own + "attention.query.norm.weight", other + "self_attn.q_norm.weight")
+                names.add(weight: own + "attention.key.norm.weight", other + "self_attn.k_norm.weight")
             }
-            names.append(WeightName(name: own + "attention.norm.weight", source: other + "input_layernorm.weight"))
-            names.append(WeightName(name: own + "mlp.norm.weight", source: other + "post_attention_layernorm.weight"))
+            names.add(weight: own + "attention.norm.weight", other + "input_layernorm.weight")
+            names.add(weight: own + "mlp.norm.weight", other + "post_attention_layernorm.weight")
         }
-        names.append(WeightName(name: "norm.weight", source: "norm.weight"))
-        if !configuration.tiesHead { names.append(WeightName(name: "head.weight", source: "lm_head.weight")) }
-        return names
+        names.add(weight: "norm.weight", "norm.weight")
+        names.addHead("lm_head.weight", of: configuration)
+        return names.all
     }
 
     /// Rotary tables of old conversions, and the head where it is the token embedding.

@@ -20,9 +20,7 @@ public enum OPT: ModelFamily {
             layerCount: try config.size("num_hidden_layers", upTo: 1024),
             headCount: try config.size("num_attention_heads", upTo: 4096), innerWidth: try config.size("ffn_dim"),
             maximumLength: try config.size("max_position_embeddings", default: 2048))
-        guard made.width % made.headCount == 0 else {
-            throw config.refused("num_attention_heads", "\(made.headCount) heads do not divide the width \(made.width)")
-        }
+        try config.checkWidth(made, headCountField: "num_attention_heads")
         made.tokenWidth = try config.size("word_embed_proj_dim", default: made.width)
         made.positionOffset = 2
         made.normPlace = try config.flag("do_layer_norm_before", default: true) ? .before : .after
@@ -44,31 +42,22 @@ public enum OPT: ModelFamily {
             "attention.value": "self_attn.v_proj", "attention.output": "self_attn.out_proj", "mlp.up": "fc1",
             "mlp.down": "fc2",
         ]
-        var names = [
-            WeightName(name: "embeddings.tokens.weight", source: "decoder.embed_tokens.weight"),
-            WeightName(name: "embeddings.positions.weight", source: "decoder.embed_positions.weight"),
-        ]
-        func add(_ name: String, _ source: String, hasBias: Bool = true) {
-            for part in hasBias ? [".weight", ".bias"] : [".weight"] {
-                names.append(WeightName(name: name + part, source: source + part))
-            }
-        }
+        var names = WeightNames()
+        names.add(weight: "embeddings.tokens.weight", "decoder.embed_tokens.weight")
+        names.add(weight: "embeddings.positions.weight", "decoder.embed_positions.weight")
         if configuration.tokenWidth != configuration.width {
-            add("embeddings.projection", "decoder.project_in", hasBias: false)
-            add("head.projection", "decoder.project_out", hasBias: false)
+            names.add("embeddings.projection", "decoder.project_in", hasBias: false)
+            names.add("head.projection", "decoder.project_out", hasBias: false)
         }
         for layer in 0..<configuration.layerCount {
             let (own, other) = ("layers.\(layer).", "decoder.layers.\(layer).")
-            for map in configuration.linearMaps {
-                guard let module = modules[map.name] else { continue }
-                add(own + map.name, other + module, hasBias: map.hasBias)
-            }
-            add(own + "attention.norm", other + "self_attn_layer_norm")
-            add(own + "mlp.norm", other + "final_layer_norm")
+            names.addMaps(modules, of: configuration, own: own, other: other)
+            names.add(own + "attention.norm", other + "self_attn_layer_norm")
+            names.add(own + "mlp.norm", other + "final_layer_norm")
         }
-        if configuration.normPlace == .before { add("norm", "decoder.final_layer_norm") }
-        if !configuration.tiesHead { names.append(WeightName(name: "head.weight", source: "lm_head.weight")) }
-        return names
+        if configuration.normPlace == .before { names.add("norm", "decoder.final_layer_norm") }
+        names.addHead("lm_head.weight", of: configuration)
+        return names.all
     }
 
     /// The head where it is the token embedding, and that of a classifier.

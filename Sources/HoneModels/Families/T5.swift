@@ -74,10 +74,9 @@ public enum T5: ModelFamily {
 
     /// The names of T5's weights.
     public static func weightNames(_ configuration: TransformerConfiguration) -> [WeightName] {
-        var names = [WeightName(name: "embeddings.tokens.weight", source: "shared.weight")]
-        func add(_ name: String, _ source: String) {
-            names.append(WeightName(name: name + ".weight", source: source + ".weight"))
-        }
+        var names = WeightNames()
+        func add(_ name: String, _ source: String) { names.add(name, source, hasBias: false) }
+        add("embeddings.tokens", "shared")
         func addAttention(_ own: String, _ other: String) {
             for (part, letter) in [("query", "q"), ("key", "k"), ("value", "v"), ("output", "o")] {
                 add(own + "." + part, other + "." + letter)
@@ -104,8 +103,8 @@ public enum T5: ModelFamily {
             }
             add(stack.prefix + "norm", stack.prefix + "final_layer_norm")
         }
-        if configuration.hasLanguageHead && !configuration.tiesHead { add("head", "lm_head") }
-        return names
+        names.addHead("lm_head.weight", of: configuration)
+        return names.all
     }
 
     /// Copies of the token embedding, a table of distances that older files have and nothing reads, heads of other tasks.

@@ -46,14 +46,13 @@ struct BeamSearch {
         let session = try DecodingSession(
             transformer, requests, padId: padId, newTokens: options.maximumNewTokens)
         var searches = requests.enumerated().map { place, request in
-            Search(
-                request: place, promptLength: request.prompt.count,
-                limit: min(options.maximumNewTokens, DecodingSession.room(after: request.prompt, in: transformer)),
-                beams: [
-                    Beam(
-                        history: request.prompt, constraint: request.constraint,
-                        written: context.written(after: request.prompt, streams: false))
-                ])
+            let beginning = session.beginnings[place]
+            let beam = Beam(
+                history: beginning, constraint: request.constraint,
+                written: context.written(after: beginning, streams: false))
+            return Search(
+                request: place, promptLength: beginning.count,
+                limit: min(options.maximumNewTokens, session.rooms[place]), beams: [beam])
         }
         for place in searches.indices where searches[place].limit == 0 {
             searches[place].isOver = true
@@ -88,7 +87,7 @@ struct BeamSearch {
             let best = search.finished.prefix(options.samples).map { finished in
                 var text = finished.text
                 text.score = Double(finished.score)
-                let prompt = requests[search.request].prompt
+                let prompt = session.beginnings[search.request]
                 if options.stopStrings.isEmpty {
                     text.text = context.text(of: prompt + text.tokens, from: prompt.count, written: nil)
                 }

@@ -9,7 +9,10 @@ final class DecodingSession {
     private let transformer: Transformer
     private let cache: KeyValueCache
     private let padId: Int
-    private let prompts: [[Int]]
+    /// What each row's text is written behind: its prompt.
+    let beginnings: [[Int]]
+    /// How many tokens the model has room for in each row's text.
+    let rooms: [Int]
     /// The token that every text of the model begins with, where it is made for one.
     private let firstId: Int?
 
@@ -25,39 +28,36 @@ final class DecodingSession {
             throw HoneError(.mismatch, "this model reads and does not write: it has no language-model head")
         }
         let prompts = requests.map(\.prompt)
-        for request in requests {
-            let prompt = request.input ?? request.prompt
-            guard DecodingSession.room(after: prompt, in: transformer) >= 0 else {
-                throw HoneError(
-                    .badData,
-                    "a prompt of \(prompt.count) tokens is longer than the model's \(configuration.maximumLength) positions"
-                )
-            }
+        let isPair = configuration.decoder != nil
+        func room(after tokens: [Int], prompts: Int) -> Int {
+            // Without positions, nothing ends.
+            configuration.positions == .none ? 1 << 20 : configuration.maximumLength - prompts - tokens.count
         }
+        let attached = transformer.attachments.promptLength
+        for read in requests.map({ $0.input ?? $0.prompt }) where room(after: read, prompts: attached) < 0 {
+            throw HoneError(
+                .badData,
+                "a prompt of \(read.count) tokens is longer than the model's \(configuration.maximumLength) positions")
+        }
+        beginnings = prompts
+        // Attached prompts stand before what is read, not before what a decoder of its own writes.
+        rooms = prompts.map { room(after: $0, prompts: isPair ? 0 : attached) }
         self.transformer = transformer
-        self.prompts = prompts
+
         self.padId = padId
         let longest = prompts.map(\.count).max() ?? 0
         firstId = configuration.decoder?.firstId
-        let isPair = configuration.decoder != nil
         cache = KeyValueCache(
             for: configuration,
-            expectedLength: (isPair ? 0 : transformer.attachments.promptLength) + longest + min(newTokens, 512),
+            expectedLength: (isPair ? 0 : attached) + longest + min(newTokens, 512),
             memory: isPair
                 ? try transformer.memory(
                     of: TokenBatch(requests.map { $0.input ?? [] }, padId: padId, on: transformer.device)) : nil)
     }
 
-    /// How many tokens can follow a prompt in a model.
-    static func room(after prompt: [Int], in transformer: Transformer) -> Int {
-        // Without positions, nothing ends.
-        if transformer.configuration.positions == .none { return 1 << 20 }
-        return transformer.configuration.maximumLength - transformer.attachments.promptLength - prompt.count
-    }
-
     /// Reads the prompts: scores of what comes next, `[rows, vocabularySize]`, `float32` or `float64`.
     func start() throws -> Tensor {
-        let scores = try read(TokenBatch(prompts, padId: padId, side: .left, on: transformer.device))
+        let scores = try read(TokenBatch(beginnings, padId: padId, side: .left, on: transformer.device))
         guard let firstId else { return scores }
         let others = try Tensor.range(0, scores.size(1), on: scores.device).notEqual(Double(firstId))
         return try Tensor.zeros(scores.shape, scores.dtype, on: scores.device)

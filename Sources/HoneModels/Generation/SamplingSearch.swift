@@ -42,7 +42,7 @@ struct SamplingSearch {
         let session = try DecodingSession(
             transformer, requests, padId: padId, newTokens: options.maximumNewTokens)
         var results = requests.map { _ in [GeneratedText?](repeating: nil, count: options.samples) }
-        var rows = begin(requests, transformer)
+        var rows = begin(requests, session)
         func finish(_ row: Row, _ ending: GeneratedText.Ending) throws {
             var row = row
             try tell(row, row.written?.lastPiece())
@@ -84,16 +84,16 @@ struct SamplingSearch {
         return results.map { $0.compactMap { $0 } }
     }
 
-    private func begin(_ requests: [GenerationRequest], _ transformer: Transformer) -> [Row] {
+    private func begin(_ requests: [GenerationRequest], _ session: DecodingSession) -> [Row] {
         requests.enumerated().flatMap { place, request in
             (0..<options.samples).map { sample in
                 let stream = "sampling \(request.stream ?? place)" + (sample == 0 ? "" : ".\(sample)")
+                let beginning = session.beginnings[place]
                 return Row(
-                    request: place, sample: sample, promptLength: request.prompt.count,
-                    limit: min(
-                        options.maximumNewTokens, DecodingSession.room(after: request.prompt, in: transformer)),
-                    history: request.prompt, random: SeededGenerator(seed: options.seed, stream: stream),
-                    constraint: request.constraint, written: context.written(after: request.prompt))
+                    request: place, sample: sample, promptLength: beginning.count,
+                    limit: min(options.maximumNewTokens, session.rooms[place]), history: beginning,
+                    random: SeededGenerator(seed: options.seed, stream: stream), constraint: request.constraint,
+                    written: context.written(after: beginning))
             }
         }
     }

@@ -31,6 +31,14 @@ extension ChatFormat {
         }
         let targets = try turns.map { turn in
             let range = try range(of: turn, in: chat, conversation)
+            // A turn that ends with another token when others follow would be learned without its end.
+            let behind = chat.scalars(ofTurn: turn)?.upperBound ?? range.lowerBound
+            if let next = tokens.offsets.firstIndex(where: { $0.start >= behind }),
+                tokenizer.isSpecial(tokens.ids[next]), tokens.offsets[next].start < range.upperBound,
+                tokens.offsets[next].end > range.upperBound
+            {
+                throw unlocated(turn, "the template ends it with another token when other turns follow")
+            }
             let found = tokens.within(range.lowerBound..<end(of: range, words: chat.scalars(ofTurn: turn), tokens))
             guard !found.isEmpty else { throw unlocated(turn, "no token lies within it") }
             return found
@@ -88,7 +96,15 @@ extension ChatFormat {
         let upTo = try prefix(conversation, turn + 1, asksAssistant: false)
         let behind = words?.upperBound ?? start
         let behindAlone = upTo.scalars(ofTurn: turn)?.upperBound ?? min(start, upTo.marked.count)
-        let end = behind + Self.sharedPrefix(units[behind...], upTo.marked.units[behindAlone...])
+        let sharedBehind = Self.sharedPrefix(units[behind...], upTo.marked.units[behindAlone...])
+        let end = behind + sharedBehind
+        guard sharedBehind > 0 || behindAlone == upTo.marked.count else {
+            throw unlocated(turn, "the template ends it differently when other turns follow")
+        }
+        func own(_ chat: RenderedChat) -> Int { chat.marked.units.count { MarkedText.origin($0).turn == turn } }
+        guard own(chat) <= own(upTo) else {
+            throw unlocated(turn, "the template writes parts of it again where other turns follow")
+        }
 
         let hasStrangers = units[start..<end].contains { unit in
             let origin = MarkedText.origin(unit)

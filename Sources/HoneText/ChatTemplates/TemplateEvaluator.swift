@@ -64,6 +64,11 @@ final class TemplateEvaluator {
 
     /// What statements write, instead of writing it.
     func capture(_ body: [TemplateStatement], _ scope: TemplateScope) throws -> MarkedText {
+        try capture { _ = try execute(body, scope) }
+    }
+
+    /// What is written meanwhile, instead of writing it.
+    private func capture(_ writing: () throws -> Void) throws -> MarkedText {
         let saved = output
         output = MarkedText()
         captures += 1
@@ -71,7 +76,7 @@ final class TemplateEvaluator {
             output = saved
             captures -= 1
         }
-        _ = try execute(body, scope)
+        try writing()
         return output
     }
 
@@ -210,15 +215,7 @@ final class TemplateEvaluator {
         guard loop.node.isRecursive else { throw TemplateProblem("the loop is not marked “recursive”") }
         try meter.enterCall()
         defer { meter.leaveCall() }
-        let saved = output
-        output = MarkedText()
-        captures += 1
-        defer {
-            output = saved
-            captures -= 1
-        }
-        try execute(loop.node, value, loop.scope, depth: loop.depth + 1)
-        return .text(output)
+        return .text(try capture { try execute(loop.node, value, loop.scope, depth: loop.depth + 1) })
     }
 
     // MARK: Macros

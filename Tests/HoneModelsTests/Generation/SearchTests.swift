@@ -6,8 +6,8 @@ import Testing
 /// Greedy and beam searches against transformers, token for token.
 struct SearchTests {
     @Test func `there are searches of every kind`() {
-        #expect(SearchReference.all.count == 30)
-        #expect(SearchReference.all.filter(\.isBeamSearch).count == 21)
+        #expect(SearchReference.all.count == 50)
+        #expect(SearchReference.all.filter(\.isBeamSearch).count == 35)
         let texts = SearchReference.all.flatMap { $0.texts.flatMap { $0 } }
         #expect(texts.contains { $0.end != nil } && texts.contains { $0.end == nil })
     }

@@ -43,6 +43,10 @@ struct ChatTemplateLimitTests {
         ("{{ 10 ** 30 }}", "does not fit 64 bits"),
         ("{{ (-9223372036854775807 - 1) // -1 }}", "does not fit 64 bits"),
         ("{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}", "nests deeper"),
+        (
+            "{% macro m(n) %}{{ " + String(repeating: "[", count: 50) + "m(n)" + String(repeating: "]", count: 50)
+                + " }}{% endmacro %}{{ m(1) }}", "nests deeper"
+        ),
         ("{{ range(9223372036854775807) }}", "more than 100000 numbers"),
         ("{% include 'x' %}", "“include” is not supported"),
         ("\n\n{{ messages | pprint }}", "chat_template.jinja:3: the filter “pprint” is not supported"),
@@ -86,7 +90,10 @@ struct ChatTemplateLimitTests {
         #expect(outcome.rendered > outcome.count / 20 && outcome.refused > outcome.count / 5)
         #expect(outcome.slowest < 1.5, "the slowest took \(outcome.slowest) s of processor time")
         // Memory is measured where nothing else runs beside it.
-        if slow { #expect(outcome.growth < 64 << 20, "\(outcome.growth >> 20) MiB") }
+        if slow {
+            print("\(outcome): processor seconds of the slowest, growth of resident memory in bytes")
+            #expect(outcome.growth < 64 << 20, "\(outcome.growth >> 20) MiB")
+        }
     }
 
     private struct Outcome {

@@ -1,0 +1,114 @@
+import HoneFormats
+import HoneHub
+import HoneMethods
+import HoneModels
+import HoneTasks
+import HoneTorch
+
+/// A model by what a user names: the folder of a model, or of a run, whose specialist is then taken.
+public struct NamedModel {
+    /// The folder.
+    public let path: String
+    /// The base model.
+    public let base: BaseModel
+    /// The base model, with a run's adapter attached.
+    public let transformer: Transformer
+    /// The run, where it is one.
+    public let run: SavedRun?
+
+    /// Opens a model (a folder, or a name on the Hub; the default encoder where nothing is named) or a run's folder.
+    ///
+    /// - Parameters:
+    ///   - text: what the user names.
+    ///   - base: the base model of a run, where it is no longer where the run found it.
+    /// - Throws: `HoneError` where nothing is there, or it is damaged: the reader's own.
+    public init(_ text: String?, base: String? = nil) throws {
+        let path = text ?? DefaultModel.name
+        self.path = path
+        let folder = RunFolder(path: path)
+        if FileStatus.exists(folder.description) || FileStatus.exists(folder.checkpoints) {
+            let run = try SavedRun(path: path, model: base)
+            self.run = run
+            self.base = run.specialist.base
+            transformer = run.specialist.transformer
+        } else {
+            guard base == nil else {
+                throw HoneError(.usage, "is for runs; this is a model's own folder", file: path, item: "--model")
+            }
+            run = nil
+            self.base = try BaseModel(NamedModel.location(text))
+            transformer = self.base.transformer
+        }
+    }
+
+    /// Where a model lies; an argument that is no folder and no name of the Hub with an owner was typed wrong.
+    private static func location(_ text: String?) throws -> ModelLocation {
+        do {
+            return try DefaultModel.location(text)
+        } catch let error as HoneError where text.map({ !$0.contains("/") }) ?? false {
+            throw HoneError(.usage, error.message, file: error.file)
+        }
+    }
+
+    /// A generator of texts.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` for a run that classifies.
+    public func generator() throws -> Generator {
+        guard let specialist = run?.specialist else { return try Generator(base, transformer: transformer) }
+        guard specialist.adapter.task == .generation else {
+            throw HoneError(.mismatch, "this run classifies; `hone predict` asks it", file: path)
+        }
+        return Generator(
+            transformer, tokenizer: base.tokenizer, padId: base.padId, endIds: try specialist.endIds)
+    }
+
+    /// An encoder of sentences.
+    public func sentenceEncoder(promptName: String? = nil) throws -> SentenceEncoder {
+        try SentenceEncoder(base, transformer: transformer, promptName: promptName)
+    }
+
+    /// A text as the tokens to go on from: with the model's own special tokens, or as the run was trained on prompts.
+    ///
+    /// - Parameter isTrusted: whether text such as `<|end|>` becomes the special token of that name.
+    /// - Throws: as `ExampleEncoder.prompt`.
+    public func prompt(_ text: String, isTrusted: Bool = false) throws -> [Int] {
+        if let run {
+            let example = Example(index: 0, file: "", line: 1, input: .prompt(text), target: .unknown)
+            return try run.specialist.encoder.prompt(example)
+        }
+        let ids = base.tokenizer.encode(text, trusted: isTrusted)
+        return ids.isEmpty ? [base.tokenizer.bosId ?? base.tokenizer.eosId ?? 0] : ids
+    }
+}
+
+/// Texts in a file: a line each of a `.txt`, or one column of a table.
+public enum TextFile {
+    /// The texts of a file, in their order. Blank lines of a `.txt` are passed over.
+    ///
+    /// - Parameter columns: the names of the column, of which the first that is there is taken.
+    /// - Throws: `HoneError` that names the file, and the line of a row that has no text.
+    public static func texts(_ path: String, columns: [String]) throws -> [String] {
+        guard !path.lowercased().hasSuffix(".txt") else {
+            guard let content = String(validating: try FileBytes.read(path), as: UTF8.self) else {
+                throw HoneError(.badFile, "is not UTF-8 text", file: path)
+            }
+            return lines(content)
+        }
+        let table = try TableReader.read(file: path)
+        guard let column = columns.first(where: { table.position(of: $0) != nil }) else {
+            throw HoneError(
+                .badData, "a column \(columns.map { "`\($0)`" }.joined(separator: " or ")) is needed", file: path)
+        }
+        return try table.rows.map { row in
+            guard let text = row[column].string else {
+                throw HoneError(.badData, "has no text in `\(column)`", file: path, line: row.line)
+            }
+            return text
+        }
+    }
+
+    /// The lines of a text that are not blank.
+    public static func lines(_ text: String) -> [String] {
+        text.split(whereSeparator: \.isNewline).map(String.init).filter { !$0.allSatisfy(\.isWhitespace) }
+    }
+}

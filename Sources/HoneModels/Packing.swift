@@ -1,0 +1,111 @@
+import HoneTorch
+
+/// A padded batch as one row of tokens without padding: linear maps and norms see real tokens only, attention keeps the rows
+/// apart.
+struct Packing {
+    /// All tokens as one row.
+    let batch: TokenBatch
+    /// Where the rows begin, and the number of tokens at the end, `int64`.
+    let offsets: Tensor
+    private let rowCount: Int
+    private let length: Int
+    /// Where each token stands in the flattened padded batch; `nil` where nothing is padded.
+    private let places: Tensor?
+
+    /// Packs a batch, where the model computes every token by itself but for attention; gives `nil` where rows have to
+    /// stay apart: with a cache, prompts, windows, or something attached that looks at whole rows.
+    init?(
+        _ given: TokenBatch, configuration: TransformerConfiguration, attachments: Attachments, cache: KeyValueCache?,
+        dtype: DType, on device: Device
+    ) throws {
+        guard device == .cpu, dtype == .float32 || dtype == .bfloat16, given.side == .right, cache == nil,
+            Packing.fits(configuration), attachments.prompts.isEmpty,
+            attachments.states.isEmpty,
+            attachments.linear.values.allSatisfy({ $0.allSatisfy { $0.actsOnTokens } })
+        else { return nil }
+        rowCount = given.rowCount
+        length = given.length
+        var starts = [0]
+        for length in given.lengths { starts.append(starts[starts.count - 1] + length) }
+        offsets = try Tensor(starts)
+        if given.valid == nil {
+            places = nil
+        } else {
+            let length = length
+            places = try Tensor(
+                given.lengths.enumerated().flatMap { row, count in (0..<count).map { row * length + $0 } })
+        }
+        let count = given.tokenCount
+        let places = places
+        func packed(_ tensor: Tensor) throws -> Tensor {
+            let flat = try tensor.reshaped([-1])
+            return try (places.map { try flat.selecting($0) } ?? flat).reshaped([1, count])
+        }
+        batch = try TokenBatch(
+            packed: packed(given.ids), typeIds: given.typeIds.map { try packed($0) }, count: count)
+    }
+
+    /// Whether a model of this configuration can be computed in this way.
+    private static func fits(_ configuration: TransformerConfiguration) -> Bool {
+        guard !configuration.computesExactly, configuration.window == nil, configuration.relativeBias == nil,
+            configuration.headWidth <= 256,
+            configuration.attentionInput != .joinedByHead
+        else { return false }
+        switch configuration.positions {
+        case .learned, .rotary, .none: return true
+        }
+    }
+
+    /// Positions `[length]` or `[rows, length]` as one a token, `[tokens]`.
+    func packed(_ positions: Tensor) throws -> Tensor {
+        let all =
+            positions.rank == 1 ? try positions.unsqueezed(0).expanded([rowCount, length]) : positions
+        let flat = try all.reshaped([-1])
+        return try places.map { try flat.selecting($0) } ?? flat
+    }
+
+    /// States `[1, tokens, width]` as `[rows, length, width]`, zero in the padding.
+    func unpacked(_ states: Tensor) throws -> Tensor {
+        let width = states.size(-1)
+        guard let places else { return try states.reshaped([rowCount, length, width]) }
+        return try Tensor.zeros([rowCount * length, width], states.dtype)
+            .adding(states.reshaped([-1, width]), at: places).reshaped([rowCount, length, width])
+    }
+}
+
+extension TransformerLayer {
+    /// What heads give for packed states `[1, tokens, width]`: `[1, tokens, heads, headWidth]`.
+    func packedHeads(_ input: Tensor, offsets: Tensor, isCausal: Bool, rotary: Rotary?) throws -> Tensor {
+        let width = configuration.headWidth
+        let tokens = input.size(1)
+        var parts = try LinearMap.outputs(of: attentionInputs, input).map { try $0.reshaped([tokens, $0.size(-1)]) }
+        if parts.count == 1 {
+            let own = configuration.headCount * width
+            let shared = configuration.keyValueHeadCount * width
+            parts = try [
+                parts[0].narrowed(1, from: 0, length: own), parts[0].narrowed(1, from: own, length: shared),
+                parts[0].narrowed(1, from: own + shared, length: shared),
+            ]
+        }
+        func byHead(_ flat: Tensor) throws -> Tensor { try flat.reshaped([1, tokens, flat.size(1) / width, width]) }
+        if let headNorms {
+            parts[0] = try headNorms.query(byHead(parts[0])).reshaped([tokens, -1])
+            parts[1] = try headNorms.key(byHead(parts[1])).reshaped([tokens, -1])
+        }
+        var angles: (cosine: Tensor, sine: Tensor)?
+        if let rotary {
+            if rotary.cosine.size(-1) == width {
+                angles = (rotary.cosine, rotary.sine)
+            } else {
+                for part in 0..<2 {
+                    parts[part] = try rotary(byHead(parts[part]).transpose(1, 2)).transpose(1, 2)
+                        .reshaped([tokens, -1])
+                }
+            }
+        }
+        let mixed = try parts[0].segmentAttention(
+            keys: parts[1], values: parts[2], offsets: offsets, angles: angles, width: width, isCausal: isCausal,
+            scale: scale ?? 1 / Double(width).squareRoot())
+        return try byHead(mixed)
+    }
+}

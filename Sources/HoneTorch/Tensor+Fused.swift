@@ -1,0 +1,79 @@
+// Kernels of Hone's own, each one step of the graph of gradients. They compute on the CPU in `float32` and `bfloat16`; their
+// gradients have none themselves. What they give is what the operators named in each comment give, up to rounding.
+
+private enum Fused {
+    static let attention = Operator("hone::segment_attention")
+    static let linears = Operator("hone::linear_group")
+    static let norm = Operator("hone::norm")
+    static let gated = Operator("hone::gated")
+    static let targetLoss = Operator("hone::target_loss")
+}
+
+/// One of several linear maps that act on the same input.
+public struct FusedLinear {
+    /// `[outputs, inputs]`
+    public var weight: Tensor
+    /// `[outputs]`
+    public var bias: Tensor?
+    /// A low-rank update: `[rank, inputs]` and `[outputs, rank]`, `float32`, and what it is multiplied by.
+    public var update: (down: Tensor, up: Tensor, scale: Double)?
+
+    /// A map with or without an update.
+    public init(weight: Tensor, bias: Tensor? = nil, update: (down: Tensor, up: Tensor, scale: Double)? = nil) {
+        self.weight = weight
+        self.bias = bias
+        self.update = update
+    }
+}
+
+extension Tensor {
+    /// Whether Hone's own kernels can compute on this tensor.
+    public var suitsFusedKernels: Bool { device == .cpu && (dtype == .float32 || dtype == .bfloat16) }
+
+    /// `x · weightᵀ + bias + scale · x · downᵀ · upᵀ` of every map, for an input `[..., inputs]`: `linear` and `adding(product:)`.
+    public func linears(_ maps: [FusedLinear]) throws -> [Tensor] {
+        try Fused.linears.results([
+            .tensor(self), .tensors(maps.map(\.weight)), .tensors(maps.map(\.bias)),
+            .tensors(maps.map { $0.update?.down }), .tensors(maps.map { $0.update?.up }),
+            .reals(maps.map { $0.update?.scale ?? 1 }),
+        ])
+    }
+
+    /// Attention of tokens `[tokens, heads · width]` that stand row after row without padding: a token sees its own row only.
+    /// The plain form is `attention` row by row.
+    ///
+    /// - Parameters:
+    ///   - keys: `[tokens, keyHeads · width]`, like `values`; each serves a group of heads.
+    ///   - offsets: where rows begin, and the number of tokens at the end, `int64`.
+    ///   - angles: cosine and sine `[tokens, width]` by which queries and keys are turned, in the two-halves layout.
+    public func segmentAttention(
+        keys: Tensor, values: Tensor, offsets: Tensor, angles: (cosine: Tensor, sine: Tensor)?, width: Int,
+        isCausal: Bool, scale: Double
+    ) throws -> Tensor {
+        try Fused.attention(
+            .tensor(self), .tensor(keys), .tensor(values), .tensor(offsets), .optional(angles?.cosine),
+            .optional(angles?.sine), .integer(width), .boolean(isCausal), .real(scale))
+    }
+
+    /// The norm of `self + residual` over the last dimension, and that sum: `layerNorm` where `centres`, `rmsNorm`
+    /// otherwise. Weight and bias may not require gradients.
+    public func fusedNorm(adding residual: Tensor? = nil, weight: Tensor, bias: Tensor?, centres: Bool, epsilon: Double)
+        throws -> (normed: Tensor, sum: Tensor)
+    {
+        let results = try Fused.norm.results([
+            .tensor(self), .optional(residual), .tensor(weight), .optional(bias), .boolean(centres), .real(epsilon),
+        ])
+        return (results[0], results[1])
+    }
+
+    /// `silu() · up`, or `gelu(approximate: true) · up`.
+    public func gating(_ up: Tensor, tanh: Bool = false) throws -> Tensor {
+        try Fused.gated(.tensor(self), .tensor(up), .integer(tanh ? 1 : 0))
+    }
+
+    /// The summed cross-entropy of states `[targets, width]` through a head `[tokens, width]` against target tokens
+    /// `[targets]`: `linear` and `crossEntropySum`, a few rows at a time, so that logits are never kept.
+    public func targetLoss(head: Tensor, targets: Tensor, rowsAtOnce: Int = 128) throws -> Tensor {
+        try Fused.targetLoss(.tensor(self), .tensor(head), .tensor(targets), .integer(rowsAtOnce))
+    }
+}

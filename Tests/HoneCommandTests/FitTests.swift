@@ -1,0 +1,73 @@
+import Foundation
+import HoneFormats
+import Testing
+
+/// What a search leaves behind when it is asked to stop, and when it is done again.
+@Suite struct FitTests {
+    private func arguments(_ workshop: Workshop, out: String) throws -> [String] {
+        [
+            "fit", try workshop.tickets(rows: 40), "--model", try workshop.fixture("bert-tiny"), "--methods",
+            "probe,bitfit,lora", "--batch-size", "4", "--seed", "7", "--out", out, "--json",
+        ]
+    }
+
+    @Test("SIGINT and SIGTERM end a search with what has been measured", arguments: [SIGINT, SIGTERM])
+    func stopped(_ signal: Int32) throws {
+        let workshop = try Workshop()
+        let run = workshop.out
+        var arguments = try arguments(workshop, out: run)
+        // So many rows that no machine is done before it is asked to stop.
+        arguments[1] = try workshop.tickets("many.csv", rows: 6000)
+        let process = try HoneProcess(arguments + ["--threads", "1"], in: workshop.folder)
+        var isTraining = false
+        for _ in 0..<20_000 where !isTraining {
+            usleep(3000)
+            isTraining = process.errors.contains("probe: validation")
+        }
+        #expect(isTraining)
+        usleep(200_000)
+        process.signal(signal)
+        let result = process.wait(seconds: 120)
+        #expect(result.code == 130 && result.signal == 0, "\(result)")
+        let summary = try JSON.parse(result.output)
+        #expect(summary["interrupted"]?.bool == true)
+        #expect(summary["method"]?.string == "probe")
+        #expect(FileManager.default.fileExists(atPath: run + "/report.html"))
+        Refusal.checkNoTemporaryFiles(below: run)
+        let answered = try workshop.hone("predict", run, "ab cd")
+        #expect(answered.code == 0, "\(answered.error)")
+    }
+
+    @Test("a repeated search gives the same numbers, whatever its budget would have allowed")
+    func repeated() throws {
+        let workshop = try Workshop()
+        let first = try workshop.hone(arguments(workshop, out: workshop.folder + "/first") + ["--budget", "20s"])
+        #expect(first.code == 0, "\(first.error)")
+        let again = try workshop.hone([
+            "fit", try workshop.tickets(rows: 40), "--model", try workshop.fixture("bert-tiny"), "--repeat",
+            workshop.folder + "/first", "--budget", "1h", "--out", workshop.folder + "/again", "--json",
+        ])
+        #expect(again.code == 0, "\(again.error)")
+        for name in ["metrics.json", "predictions.jsonl", "log.jsonl"] {
+            let figures = try ["first", "again"].map { run in
+                try String(contentsOfFile: "\(workshop.folder)/\(run)/\(name)", encoding: .utf8)
+                    .split(separator: "\n").filter { !$0.contains("peak_memory") && !$0.contains("\"seconds\":") }
+            }
+            #expect(figures[0] == figures[1], "\(name)")
+        }
+        let plans = try ["first", "again"].map {
+            try JSON.read(file: "\(workshop.folder)/\($0)/run.json")["plan"]
+        }
+        #expect(plans[0] == plans[1])
+    }
+
+    @Test("only a run of fit can be repeated")
+    func notRepeatable() throws {
+        let workshop = try Workshop()
+        let data = try workshop.tickets()
+        let missing = try workshop.hone("fit", data, "--repeat", workshop.folder + "/nowhere")
+        #expect(missing.code == 2 && missing.error.contains("--repeat"), "\(missing)")
+        let trained = try workshop.hone("fit", data, "--repeat", workshop.finishedRun())
+        #expect(trained.code == 2 && trained.error.contains("no run of `hone fit`"), "\(trained)")
+    }
+}
