@@ -119,12 +119,12 @@ private struct ScoringReader {
     private let startId: Int?
 
     init(_ named: NamedModel, options: Scoring.Options) throws {
+        if let run = named.run, run.specialist.adapter.task != .generation {
+            throw HoneError(.mismatch, "this run classifies; `hone eval` measures it", file: named.path)
+        }
         guard named.transformer.configuration.hasLanguageHead else {
             throw HoneError(
                 .mismatch, "this model is an encoder: it gives texts no likelihood; name a decoder", file: named.path)
-        }
-        if let run = named.run, run.specialist.adapter.task != .generation {
-            throw HoneError(.mismatch, "this run classifies; `hone eval` measures it", file: named.path)
         }
         self.named = named
         self.options = options
