@@ -33,7 +33,7 @@ extension Transformer {
         var known: [[Int]: Int] = [:]
         var inputs: [[Int]] = []
         let own = rows.map { row in
-            if let index = known[row.ids] { return index }
+            if let index = known[row.ids], !attachments.looksAtRows { return index }
             known[row.ids] = inputs.count
             inputs.append(row.ids)
             return inputs.count - 1

@@ -64,6 +64,9 @@ struct Packing {
             packed: packed(given.ids), typeIds: given.typeIds.map { try packed($0) }, count: count)
     }
 
+    /// Where the rows are; only for batches without a tree, in which rows have tokens in common.
+    var layout: RowLayout { RowLayout(packed: lengths) }
+
     /// Whether a model of this configuration can be computed in this way.
     private static func fits(_ configuration: TransformerConfiguration, length: Int) -> Bool {
         guard !configuration.computesExactly, configuration.relativeBias == nil, configuration.headWidth <= 256 else {

@@ -282,7 +282,7 @@ struct TransformerStack {
         if case .rotary(let settings) = configuration.positions {
             rotary = try Rotary(positions: places, settings, dtype: state.dtype)
         }
-        for layer in layers {
+        for layer in try layers(for: packing?.layout ?? RowLayout(rowCount: batch.rowCount)) {
             let isNear = configuration.window?.layers.contains(layer.index) ?? false
             state = try layer(
                 state, mask: isNear ? near ?? whole : whole, rotary: rotary, memory: memory, cache: cache)
@@ -291,6 +291,14 @@ struct TransformerStack {
         if let lastNorm { state = try lastNorm(state) }
         state = try attachments.passing(configuration.prefix + "states", state)
         return (state, packing)
+    }
+
+    /// The layers, with what is attached knowing where the rows are.
+    private func layers(for layout: RowLayout) throws -> [TransformerLayer] {
+        guard attachments.looksAtRows else { return layers }
+        let bound = WeightResolver(
+            configuration: configuration, weights: resolver.weights, attachments: try attachments.bound(to: layout))
+        return try layers.indices.map { try TransformerLayer(index: $0, bound) }
     }
 
     /// `[length]`, or `[rows, length]` where padding before the tokens shifts them, or tokens take no place.

@@ -221,41 +221,13 @@ public struct Trainer {
             }
         }
         let rate = plan.learningRate(at: number)
-        let gradients = state.parameters.all.compactMap(\.tensor.gradient)
-        let norm = try jointNorm(gradients)
-        if loss.isFinite && norm.isFinite {
-            state.badSteps = 0
-            if plan.maximumGradientNorm > 0, norm > plan.maximumGradientNorm {
-                try withoutGradients {
-                    for gradient in gradients { try gradient.multiplyInPlace(plan.maximumGradientNorm / norm) }
-                }
-            }
-            try state.optimizer.step(state.parameters, plan: plan, learningRate: rate)
-            let changed = try adapter.method.afterStep(
-                StepReport(step: number, totalSteps: plan.steps), &state.parameters)
-            if changed {
-                try state.parameters.makeTrainable()
-                try state.optimizer.extend(to: state.parameters)
-            }
-        } else {
-            state.badSteps += 1
+        let update = try state.update(loss: loss, plan: plan, method: adapter.method)
+        if !update.isTaken {
             try report(.warning("step \(number): the loss or a gradient is not finite; the step is left out"))
-            if state.badSteps >= 3 {
-                // A resumed run gets three more tries.
-                state.badSteps = 0
-                let name = try state.parameters.all.first { parameter in
-                    guard let gradient = parameter.tensor.gradient else { return false }
-                    return try gradient.isFinite().all().item() == 0
-                }?.name
-                throw HoneError(
-                    .notFinite,
-                    "three steps in a row had a loss or gradient that is not finite; lower the learning rate of \(rate)",
-                    item: name)
-            }
+            try state.checkBadSteps(learningRate: rate)
         }
-        state.step = number
         return TrainingStep(
             step: number, loss: loss, learningRate: rate, tokens: rows.reduce(0) { $0 + $1.length },
-            seconds: monotonicSeconds() - started, gradientNorm: norm)
+            seconds: monotonicSeconds() - started, gradientNorm: update.gradientNorm)
     }
 }
