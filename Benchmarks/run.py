@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 
+import generation
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".build/benchmarks"
 # Rows of (prompt, completion) tokens; how far the first losses of both may be apart, relatively.
@@ -63,13 +65,17 @@ def run(command, environment):
     return done.stdout
 
 
-def lora(name, options, environment):
-    settings = BENCHMARKS[name]
+def prepare(options, environment):
     model = CACHE / "smollm2-135m"
     if not (model / "tokenizer_config.json").exists():
         run([options.python, ROOT / "Benchmarks/peers/make_model.py", "smollm2-135m", model], environment)
     script = "import sys, json; sys.path.insert(0, sys.argv[1]); import make_model; print(json.dumps(make_model.words()))"
     (CACHE / "words.json").write_text(run([options.python, "-c", script, ROOT / "Benchmarks/peers"], environment))
+    return model
+
+
+def lora(name, options, environment, model):
+    settings = BENCHMARKS[name]
     made = rows(settings["lengths"])
     data = CACHE / f"{settings['lengths']}.jsonl"
     data.write_text("".join(json.dumps({k: row[k] for k in ("prompt", "completion")}) + "\n" for row in made))
@@ -111,7 +117,7 @@ def lora(name, options, environment):
         "largest_loss_difference": max(
             abs(a - b) / abs(b) for own, other in zip(results["hone"], results["peer"])
             for a, b in zip(own["losses"], other["losses"])),
-        "machine": {"processor": processor(), "cores": os.cpu_count()}, "versions": results["peer"][0]["versions"]}
+        "versions": results["peer"][0]["versions"]}
 
 
 def processor():
@@ -122,22 +128,32 @@ def processor():
 
 
 def main():
+    names = [*BENCHMARKS, *generation.BENCHMARKS]
     parser = argparse.ArgumentParser()
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--hone", default=ROOT / ".build/release/hone")
     peers = os.environ.get("HONE_PEERS")
     parser.add_argument("--python", default=peers + "/bin/python" if peers else sys.executable)
+    llama = os.environ.get("HONE_LLAMA")
+    parser.add_argument("--llama-python", default=llama + "/bin/python" if llama else None)
     options = parser.parse_args()
-    unknown = [name for name in options.names if name not in BENCHMARKS]
+    unknown = [name for name in options.names if name not in names]
     if unknown or options.rounds < 1 or options.steps < 1:
-        parser.error(f"benchmarks are {', '.join(BENCHMARKS)}" if unknown else "rounds and steps are at least 1")
+        parser.error(f"benchmarks are {', '.join(names)}" if unknown else "rounds and steps are at least 1")
     CACHE.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ, OMP_WAIT_POLICY="passive", TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
-    for name in options.names or BENCHMARKS:
-        line = json.dumps(lora(name, options, environment))
+    model = prepare(options, environment)
+    for name in options.names or names:
+        if name in BENCHMARKS:
+            result = lora(name, options, environment, model)
+        else:
+            words = json.loads((CACHE / "words.json").read_text())
+            result = generation.benchmark(name, options, environment, ROOT, CACHE, model, words, run)
+        result["machine"] = {"processor": processor(), "cores": os.cpu_count()}
+        line = json.dumps(result)
         print(line, flush=True)
         with open(CACHE / "results.jsonl", "a") as file:
             file.write(line + "\n")
