@@ -1,4 +1,4 @@
-"""Benchmarks of greedy generation and of the start: interleaved with their peers, and the texts compared. Called by run.py."""
+"""Benchmarks of greedy generation and of the start: interleaved with their peers, and the texts compared."""
 import json
 import random
 import statistics
@@ -7,30 +7,26 @@ import sys
 import tempfile
 import time
 
-BENCHMARKS = {
-    # How many prompts; the largest difference of log-probabilities by which a chosen token may be less likely than the likeliest.
-    "generate-1": dict(rows=1, dtype="bf16", peer="transformers", bound=0.05),
-    "generate-16": dict(rows=16, dtype="bf16", peer="transformers", bound=0.05),
-    "generate-int8": dict(rows=1, dtype="int8", peer="llama.cpp", bound=0.1),
-    "start-up": dict(),
-}
+import common
+from common import CACHE, ROOT, run
+
 PROMPT_TOKENS, NEW_TOKENS = 32, 128
 
 
-def generation(name, options, environment, root, cache, model, words, run):
-    settings = BENCHMARKS[name]
+def greedy(name, settings, options, environment):
+    model, words = common.model(options, environment), common.words(options, environment)
     generator = random.Random(2)
     texts = ["".join(" " + generator.choice(words) for _ in range(PROMPT_TOKENS)) for _ in range(settings["rows"])]
-    data = cache / f"prompts-{settings['rows']}.jsonl"
+    data = CACHE / f"prompts-{settings['rows']}.jsonl"
     data.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
-    reference = [options.python, root / "Benchmarks/peers/generate.py", "--model", model, "--data", data, "--dtype",
+    reference = [options.python, ROOT / "Benchmarks/peers/generate.py", "--model", model, "--data", data, "--dtype",
                  "bfloat16", "--new-tokens", NEW_TOKENS, "--threads", options.threads]
     first = json.loads(run(reference, environment).splitlines()[-1])
     versions, peer = first["versions"], reference
     if settings["peer"] == "llama.cpp":
         if not options.llama_python:
             sys.exit("generate-int8 needs --llama-python, or HONE_LLAMA: Python with Benchmarks/peers/requirements-llama.txt")
-        peer = [options.llama_python, root / "Benchmarks/peers/llama.py", "--model", model, "--prompt",
+        peer = [options.llama_python, ROOT / "Benchmarks/peers/llama.py", "--model", model, "--prompt",
                 json.dumps(first["prompts"][0]), "--new-tokens", NEW_TOKENS, "--threads", options.threads]
     hone = [options.hone, "generate", model, "--file", data, "--dtype", settings["dtype"], "--max-tokens", NEW_TOKENS,
             "--threads", options.threads, "--json"]
@@ -53,7 +49,7 @@ def generation(name, options, environment, root, cache, model, words, run):
     chosen = {side: found[0]["tokens"] for side, found in results.items()}
     given = json.dumps({"prompts": first["prompts"], "texts": chosen})
     regret = json.loads(subprocess.run(
-        [str(options.python), str(root / "Benchmarks/peers/regret.py"), "--model", str(model)], input=given,
+        [str(options.python), str(ROOT / "Benchmarks/peers/regret.py"), "--model", str(model)], input=given,
         env=environment, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
     if not regret["hone"] <= settings["bound"]:
         sys.exit(f"{name}: a token is {regret['hone']} less likely than the likeliest: not the same work")
@@ -68,16 +64,17 @@ def generation(name, options, environment, root, cache, model, words, run):
         "tokens_per_second": medians, "spread": {side: [min(v), max(v)] for side, v in speeds.items()},
         "ratio": medians["hone"] / medians["peer"], "read_gigabytes_per_second": max(bandwidth),
         "share_of_bandwidth": steps * results["hone"][0]["bytes"] / 1e9 / max(bandwidth),
-        "equal_first_tokens": [min(same), statistics.median(same)], "largest_regret": regret, "versions": versions}
+        "equal_first_tokens": [min(same), statistics.median(same)], "largest_regret": regret, "machine": common.machine(), "versions": versions}
 
 
-def start_up(name, options, environment, root, cache, model, words, run):
+def start_up(name, settings, options, environment):
     """From the command to the end of the first training step: one row of 64 tokens, LoRA, bf16."""
+    model, words = common.model(options, environment), common.words(options, environment)
     generator = random.Random(3)
     text = lambda n: "".join(" " + generator.choice(words) for _ in range(n))
-    data = cache / "start-up.jsonl"
+    data = CACHE / "start-up.jsonl"
     data.write_text(json.dumps({"prompt": text(48), "completion": text(16)}) + "\n")
-    peer = [options.python, root / "Benchmarks/peers/lora.py", "--model", model, "--data", data, "--dtype", "bfloat16",
+    peer = [options.python, ROOT / "Benchmarks/peers/lora.py", "--model", model, "--data", data, "--dtype", "bfloat16",
             "--steps", 1, "--batch", 1, "--threads", options.threads, "--until-first-step"]
     seconds = {"hone": [], "peer": []}
     for _ in range(options.rounds):
@@ -94,9 +91,14 @@ def start_up(name, options, environment, root, cache, model, words, run):
     medians = {side: statistics.median(found) for side, found in seconds.items()}
     return {
         "name": name, "rounds": options.rounds, "threads": options.threads, "seconds": medians,
-        "spread": {side: [min(v), max(v)] for side, v in seconds.items()}, "ratio": medians["peer"] / medians["hone"]}
+        "spread": {side: [min(v), max(v)] for side, v in seconds.items()}, "ratio": medians["peer"] / medians["hone"],
+        "machine": common.machine()}
 
 
-def benchmark(name, options, environment, root, cache, model, words, run):
-    work = start_up if name == "start-up" else generation
-    return work(name, options, environment, root, cache, model, words, run)
+BENCHMARKS = {
+    # How many prompts; the largest difference of log-probabilities by which a chosen token may be less likely than the likeliest.
+    "generate-1": dict(work=greedy, rows=1, dtype="bf16", peer="transformers", bound=0.05),
+    "generate-16": dict(work=greedy, rows=16, dtype="bf16", peer="transformers", bound=0.05),
+    "generate-int8": dict(work=greedy, rows=1, dtype="int8", peer="llama.cpp", bound=0.1),
+    "start-up": dict(work=start_up),
+}

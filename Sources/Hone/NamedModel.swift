@@ -14,7 +14,8 @@ public enum WritingType: String, Sendable, CaseIterable {
     /// Linear maps and head as int8 numbers with a scale for each 64 neighbours, the rest in `bfloat16`.
     case int8
 
-    var dtype: DType { self == .f32 ? .float32 : .bfloat16 }
+    /// The type of the base's weights.
+    public var dtype: DType { self == .f32 ? .float32 : .bfloat16 }
 }
 
 /// A model by what a user names: the folder of a model, or of a run, whose specialist is then taken.
@@ -27,26 +28,21 @@ public struct NamedModel {
     public let transformer: Transformer
     /// The run, where it is one.
     public let run: SavedRun?
-    private let type: WritingType
 
     /// Opens a model (a folder, or a name on the Hub; the default encoder where nothing is named) or a run's folder.
     ///
     /// - Parameters:
     ///   - text: what the user names.
     ///   - base: the base model of a run, where it is no longer where the run found it.
-    ///   - type: what it computes with.
+    ///   - dtype: what the base computes in.
     ///   - exact: whether only libtorch's own operators are used.
     /// - Throws: `HoneError` where nothing is there, or it is damaged: the reader's own.
-    public init(_ text: String?, base: String? = nil, type: WritingType = .f32, exact: Bool = false) throws {
-        guard !exact || type != .int8 else {
-            throw HoneError(.usage, "libtorch's own operators have no int8 weights; take f32 or bf16", item: "--exact")
-        }
-        self.type = type
+    public init(_ text: String?, base: String? = nil, dtype: DType = .float32, exact: Bool = false) throws {
         let path = text ?? DefaultModel.name
         self.path = path
         let folder = RunFolder(path: path)
         if FileStatus.exists(folder.description) || FileStatus.exists(folder.checkpoints) {
-            let run = try SavedRun(path: path, model: base, dtype: type.dtype, exact: exact)
+            let run = try SavedRun(path: path, model: base, dtype: dtype, exact: exact)
             self.run = run
             self.base = run.specialist.base
             transformer = run.specialist.transformer
@@ -55,7 +51,7 @@ public struct NamedModel {
                 throw HoneError(.usage, "is for runs; this is a model's own folder", file: path, item: "--model")
             }
             run = nil
-            self.base = try BaseModel(NamedModel.location(text), dtype: type.dtype, exact: exact)
+            self.base = try BaseModel(NamedModel.location(text), dtype: dtype, exact: exact)
             transformer = self.base.transformer
         }
     }
@@ -71,10 +67,15 @@ public struct NamedModel {
 
     /// A generator of texts.
     ///
+    /// - Parameter quantises: whether it reads int8 weights, see `Generator.quantised`.
     /// - Throws: `HoneError` with code `.mismatch` for a run that classifies, `.unsupported` for a model that has no int8 form.
-    public func generator() throws -> Generator {
+    public func generator(quantises: Bool = false) throws -> Generator {
         let generator = try plainGenerator()
-        return type == .int8 ? try generator.quantised() : generator
+        guard quantises else { return generator }
+        guard !base.configuration.computesExactly else {
+            throw HoneError(.usage, "libtorch's own operators have no int8 weights; take f32 or bf16", item: "--exact")
+        }
+        return try generator.quantised()
     }
 
     private func plainGenerator() throws -> Generator {

@@ -21,6 +21,8 @@ public struct TokenBatch {
     public let side: Side
     /// `[rows, length]`, `bool`, true for tokens; absent where nothing is padded.
     public let valid: Tensor?
+    /// The rows as they were given.
+    let rows: [[Int]]
 
     /// The length of the longest row.
     public var length: Int { ids.size(1) }
@@ -36,6 +38,7 @@ public struct TokenBatch {
         lengths = [count]
         side = .right
         valid = nil
+        rows = []
     }
 
     /// Pads rows to their longest.
@@ -63,6 +66,7 @@ public struct TokenBatch {
             return try Tensor(flat, shape: [rows.count, length], on: device)
         }
         self.side = side
+        self.rows = rows
         lengths = rows.map(\.count)
         ids = try padded(rows, with: padId)
         self.typeIds = try typeIds.map { try padded($0, with: 0) }
