@@ -101,7 +101,7 @@ public struct ExampleEncoder: Sendable {
         } else {
             chat = nil
         }
-        tokenizer = model.tokenizer
+        tokenizer = try model.tokenizer
         var options = options
         options.maximumLength = min(options.maximumLength, model.maximumLength)
         separatesTargets = model.configuration.decoder != nil

@@ -3,7 +3,7 @@ import HoneTorch
 /// A padded batch as one row of tokens without padding: linear maps and norms see real tokens only, attention keeps the rows
 /// apart.
 struct Packing {
-    /// All tokens as one row.
+    /// All tokens as one row; images as they are.
     let batch: TokenBatch
     /// Where the rows begin, and the number of tokens at the end, `int64`.
     let offsets: Tensor
@@ -34,6 +34,10 @@ struct Packing {
             let length = length
             places = try Tensor(
                 given.lengths.enumerated().flatMap { row, count in (0..<count).map { row * length + $0 } })
+        }
+        if given.pixels != nil {
+            batch = given
+            return
         }
         let count = given.tokenCount
         let places = places
