@@ -70,7 +70,7 @@ let package = Package(
             name: "HoneCommand",
             dependencies: [
                 "CHoneStart", "Hone", "HoneFormats", "HoneTorch", "HoneHub", "HoneText", "HoneModels", "HoneTasks",
-                "HoneMethods", "HoneTraining", "HoneReports",
+                "HoneMethods", "HoneTraining", "HoneEvaluation", "HoneReports",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"], exclude: ["Fixtures"]),

@@ -82,13 +82,15 @@ public struct Fit {
                 .usage, "the task is to generate text (\(task.verdict)); name a decoder with --model", item: "--model")
         }
         let model = try BaseModel(DefaultModel.location(options.model, hub: options.hub))
-        let length = try options.maximumLength ?? Preparation.suggestedLength(task, model)
+        methods = try (names.isEmpty ? Methods.all.map { $0.card.name } : names).map { try Methods.make($0) }
+        // All methods read rows of one length, so that their losses are of the same tokens.
+        let room = max(1, model.maximumLength - (methods.map(\.addedPositions).max() ?? 0))
+        let length = try options.maximumLength ?? min(room, Preparation.suggestedLength(task, model))
         guard (1...1 << 20).contains(length) else {
             throw HoneError(.usage, "must be from 1 to \(1 << 20), not \(length)", item: "--max-length")
         }
         preparation = try Preparation(
             task: task, model: model, encoding: .init(maximumLength: length, marksCompletions: true))
-        methods = try (names.isEmpty ? Methods.all.map { $0.card.name } : names).map { try Methods.make($0) }
         if !names.isEmpty {
             for method in methods { try method.checkFit(model.configuration, preparation.shape) }
         }

@@ -312,7 +312,6 @@ public struct TrainRun {
         }
         if let chooser = adapter.method as? InContextExamples {
             adapter.demonstrations = chooser.choose(from: preparation.task.split.train, labels: preparation.task.labels)
-            adapter.encoding.maximumLength = preparation.model.maximumLength
         }
         return adapter
     }

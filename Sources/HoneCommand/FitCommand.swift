@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Hone
+import HoneEvaluation
 import HoneFormats
 import HoneMethods
 import HoneReports
@@ -130,7 +131,7 @@ final class FitVoice {
         let configuration = preparation.model.configuration
         progress.note(
             "base model: \(preparation.model.location.name), "
-                + "\(configuration.parameterCount / 1_000_000) M parameters, \(Engine.threads) threads")
+                + "\(NumberText.count(configuration.parameterCount)) parameters, \(Engine.threads) threads")
     }
 
     /// Says what happens.

@@ -32,7 +32,7 @@ extension ModelChoice {
                 return
                     "\(pick.name) was chosen: its validation \(pick.scores.name) of \(mean(pick)) cannot be told from the "
                     + "best, \(mark.name) with \(mean(mark)) (\(numbers(comparison)), \(examples)), "
-                    + "and it is cheaper\(cost(pick, mark))."
+                    + "and it is cheaper\(cost(pick, mark))." + passedOver(for: pick)
             }
             return
                 "\(mark.name) was chosen: it has the best validation \(mark.scores.name), \(mean(mark)) on \(examples)"
@@ -63,6 +63,25 @@ extension ModelChoice {
                     + "(\(numbers(comparison))) but is not cheaper."
             }
             return ", clearly ahead of the next, \(next.name) with \(mean(next)) (\(numbers(comparison)))."
+        }
+
+        /// What was cheaper still and not chosen, because its losses are worse.
+        private func passedOver(for pick: Candidate) -> String {
+            let passed = ordered.filter { index in
+                guard let inLoss = lossComparisons[index] else { return false }
+                return candidates[index].isCheaper(than: pick) && inLoss.pValue <= level && inLoss.difference.value < 0
+            }
+            guard let first = passed.first, let inLoss = lossComparisons[first],
+                let own = candidates[first].losses?.mean, let wanted = candidates[best].losses?.mean
+            else { return "" }
+            let names = passed.map { candidates[$0].name }.joined(separator: " and ")
+            let comparison =
+                passed.count > 1
+                ? "losses are clearly worse than that of \(candidates[best].name)"
+                : "loss of \(NumberText.significant(own, 3)) is clearly worse than \(NumberText.significant(wanted, 3)) "
+                    + "(\(NumberText.pValue(inLoss.pValue)) by \(inLoss.method.words))"
+            return " \(names), cheaper still, \(passed.count > 1 ? "were" : "was") passed over: "
+                + "\(passed.count > 1 ? "their" : "its") \(comparison)."
         }
 
         private func mean(_ candidate: Candidate) -> String { figure(candidate.scores.mean) }

@@ -37,11 +37,16 @@ public struct EncodedExample: Sendable {
     /// Cut to a length, at the end.
     func truncated(to length: Int) -> EncodedExample {
         guard ids.count > length else { return self }
-        var copy = self
-        copy.ids = Array(ids.prefix(length))
-        copy.targets = Self.kept(targets, in: length)
-        copy.isTruncated = true
-        return copy
+        return EncodedExample(
+            ids: Array(ids.prefix(length)), typeIds: typeIds, label: label, targets: targets, isTruncated: true)
+    }
+
+    /// Cut to a length, at the beginning; targets that are cut off are lost.
+    func keepingEnd(_ length: Int) -> EncodedExample {
+        let lost = ids.count - length
+        guard lost > 0 else { return self }
+        let moved = targets.map { max(0, $0.lowerBound - lost)..<max(0, $0.upperBound - lost) }
+        return EncodedExample(ids: Array(ids.suffix(length)), label: label, targets: moved, isTruncated: true)
     }
 
     /// How many tokens the loss counts.
@@ -55,10 +60,11 @@ public struct EncodedExample: Sendable {
 public struct ExampleEncoder: Sendable {
     /// What can be chosen.
     public struct Options: Hashable, Sendable {
-        /// The most tokens a row may have.
+        /// The most tokens a row may have. Worked examples before it come on top, as far as the model's positions go.
         public var maximumLength: Int
-        /// Whether a prompt begins with the tokenizer's own start token and a completion ends with its end token. Without,
-        /// prompt and completion are taken exactly as they are. (Texts to classify always get the special tokens, and so
+        /// Whether a prompt begins with the tokenizer's own start token and a completion ends with its end token; a row
+        /// that is too long then loses the beginning of its prompt. Without, prompt and completion are taken exactly as
+        /// they are, and a row that is too long loses its end. (Texts to classify always get the special tokens, and so
         /// do both texts of an encoder-decoder, whose completion also always ends with the end token.)
         public var marksCompletions: Bool
         /// Whether conversations are written with the chat template of the model's folder, which then also says where turns
@@ -79,6 +85,8 @@ public struct ExampleEncoder: Sendable {
     public let options: Options
     /// Text before every prompt, such as in-context examples.
     public let preamble: String
+    /// The most tokens of a row with its preamble: as many as the model has positions.
+    private let limit: Int
     /// Whether prompts and completions go to different stacks.
     private let separatesTargets: Bool
     private let chat: ChatEncoding?
@@ -104,13 +112,15 @@ public struct ExampleEncoder: Sendable {
         tokenizer = try model.tokenizer
         var options = options
         options.maximumLength = min(options.maximumLength, model.maximumLength)
+        limit = preamble.isEmpty ? options.maximumLength : model.maximumLength
         separatesTargets = model.configuration.decoder != nil
         if separatesTargets { options.marksCompletions = true }
         self.options = options
         self.preamble = preamble
     }
 
-    /// The tokens of an example. The end of a text, or of a completion, is cut off where it is too long.
+    /// The tokens of an example. Of a text that is too long the end is cut off; of a prompt and completion, what
+    /// `Options.marksCompletions` says. A preamble that does not fit loses its beginning: it never takes targets from a row.
     ///
     /// - Throws: `HoneError` where the model's chat template refuses a conversation, or where it cannot be found out which of
     ///   its tokens the assistant says.
@@ -128,20 +138,31 @@ public struct ExampleEncoder: Sendable {
             if let chat, !separatesTargets {
                 let answer = example.completion.map { Message(role: .assistant, content: $0) }
                 let row = try chat.encode(messages, answer: answer, of: example, preamble: preamble)
-                return answer == nil ? row : row.truncated(to: options.maximumLength)
+                guard answer != nil else { return row }
+                guard !preamble.isEmpty else { return row.truncated(to: options.maximumLength) }
+                let bare = try chat.encode(messages, answer: answer, of: example, preamble: "")
+                let excess = max(0, bare.ids.count - options.maximumLength)
+                return row.truncated(to: row.ids.count - excess).keepingEnd(limit)
             }
             return joined(prompt: ExampleEncoder.plain(messages), completion: example.completion.map { " " + $0 })
         }
     }
 
-    /// The tokens of a prompt alone, to generate from; the beginning is cut off where it is too long.
+    /// The tokens of a prompt alone, to generate from; the beginning is cut off where it is too long, except for a start
+    /// token.
     ///
+    /// - Parameter room: how many tokens the prompt may have at most, where that is less than the encoder's own limit.
     /// - Throws: as `encode`.
-    public func prompt(_ example: Example) throws -> [Int] {
+    public func prompt(_ example: Example, room: Int = .max) throws -> [Int] {
         var bare = example
         bare.target = .unknown
-        let ids = try encode(bare).ids
-        return ids.count > options.maximumLength ? Array(ids.suffix(options.maximumLength)) : ids
+        return keepingEnd(of: try encode(bare).ids, room: max(1, min(room, limit)))
+    }
+
+    private func keepingEnd(of prompt: [Int], room: Int) -> [Int] {
+        guard prompt.count > room else { return prompt }
+        let start = room > 1 && prompt.first == tokenizer.bosId ? 1 : 0
+        return prompt.prefix(start) + prompt.suffix(room - start)
     }
 
     /// A conversation as plain lines, for models without a chat template: `role: content`, and whose turn it is.
@@ -158,22 +179,34 @@ public struct ExampleEncoder: Sendable {
 
     private func joined(prompt: String, completion: String?) -> EncodedExample {
         if separatesTargets { return separated(prompt: prompt, completion: completion) }
-        var ids: [Int] = []
-        if options.marksCompletions, let start = tokenizer.bosId { ids.append(start) }
-        ids += tokenizer.encode(preamble + prompt, addSpecialTokens: false)
-        if ids.isEmpty { ids = [tokenizer.bosId ?? tokenizer.eosId ?? 0] }
-        let start = ids.count
-        if let completion {
-            ids += tokenizer.encode(completion, addSpecialTokens: false)
-            if options.marksCompletions, let end = tokenizer.eosId { ids.append(end) }
+        let asked = promptTokens(preamble + prompt)
+        guard let completion else { return EncodedExample(ids: asked) }
+        var said = tokenizer.encode(completion, addSpecialTokens: false)
+        if options.marksCompletions, let end = tokenizer.eosId { said.append(end) }
+        let bareLength = preamble.isEmpty ? asked.count : promptTokens(prompt).count
+        let excess = max(0, bareLength + said.count - options.maximumLength)
+        guard options.marksCompletions else {
+            let row = EncodedExample(ids: asked + said, targets: [asked.count..<asked.count + said.count])
+            return row.truncated(to: row.ids.count - excess).keepingEnd(limit)
         }
-        let row = EncodedExample(ids: ids, targets: [start..<ids.count])
-        return completion == nil ? row : row.truncated(to: options.maximumLength)
+        // One token is kept for what predicts the first target.
+        let kept = said.prefix(options.maximumLength - 1)
+        let rest = keepingEnd(of: asked, room: limit - kept.count)
+        return EncodedExample(
+            ids: rest + kept, targets: [rest.count..<rest.count + kept.count],
+            isTruncated: excess > 0 || rest.count < asked.count)
+    }
+
+    /// A prompt with its start token; at least one token.
+    private func promptTokens(_ text: String) -> [Int] {
+        let start = options.marksCompletions ? [tokenizer.bosId].compactMap { $0 } : []
+        let ids = start + tokenizer.encode(text, addSpecialTokens: false)
+        return ids.isEmpty ? [tokenizer.bosId ?? tokenizer.eosId ?? 0] : ids
     }
 
     /// Prompt and completion as two texts, each with the special tokens that the tokenizer gives a text.
     private func separated(prompt: String, completion: String?) -> EncodedExample {
-        let input = tokenizer.encoding(preamble + prompt, maximumLength: options.maximumLength)
+        let input = tokenizer.encoding(preamble + prompt, maximumLength: limit)
         var example = classified(input, typeIds: nil, label: nil)
         guard let completion else { return example }
         var targets = tokenizer.encoding(completion).ids

@@ -37,6 +37,9 @@ public protocol Method: Sendable {
     /// A method with settings of its own card.
     init(_ settings: MethodSettings)
 
+    /// How many of the model's positions the method takes away from every row.
+    var addedPositions: Int { get }
+
     /// Checks that the method can work on a model and a task.
     ///
     /// - Throws: `HoneError` with code `.mismatch`: one sentence that says why it cannot.
@@ -69,6 +72,9 @@ public protocol Method: Sendable {
 }
 
 extension Method {
+    /// None.
+    public var addedPositions: Int { 0 }
+
     /// No term.
     public func penalty(_ parameters: ParameterSet) throws -> Tensor? { nil }
 

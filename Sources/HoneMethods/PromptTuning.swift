@@ -25,6 +25,9 @@ public struct PromptTuning: Method {
     /// Prompt tuning with settings.
     public init(_ settings: MethodSettings) { self.settings = settings }
 
+    /// One for each vector.
+    public var addedPositions: Int { settings.integer("length") }
+
     /// Refuses prompts that leave no room for the input.
     public func checkFit(_ model: TransformerConfiguration, _ task: TaskShape) throws {
         guard settings.integer("length") < model.maximumLength else {

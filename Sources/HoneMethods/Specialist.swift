@@ -146,10 +146,7 @@ public struct Specialist {
         // The answer takes the same positions as the prompt, unless it is written by another stack.
         let answer = base.configuration.decoder == nil ? options.maximumNewTokens : 0
         let room = base.configuration.maximumLength - transformer.attachments.promptLength - answer
-        let prompts = try examples.map { example in
-            let ids = try encoder.prompt(example)
-            return room > 0 && ids.count > room ? Array(ids.suffix(room)) : ids
-        }
+        let prompts = try examples.map { try encoder.prompt($0, room: room > 0 ? room : .max) }
         var texts = [String](repeating: "", count: examples.count)
         for indices in Specialist.batches(prompts.map(\.count), tokens: 2048) {
             let made = try transformer.generate(

@@ -61,6 +61,23 @@ import Testing
         #expect(plans[0] == plans[1])
     }
 
+    @Test("rows of any length are compared over the same targets, with worked examples and without")
+    func longRows() throws {
+        let workshop = try Workshop()
+        let lines = (0..<120).map { row in
+            let words = row % 40 == 3 ? String(repeating: "more and more ", count: 60) : "say "
+            return #"{"prompt": "\#(words)\#(row % 5)\#(row / 5) = ", "completion": "\#(row % 5)"}"#
+        }
+        let data = try workshop.write("sayings.jsonl", lines.joined(separator: "\n") + "\n")
+        let result = try workshop.hone(
+            "fit", data, "--model", try workshop.fixture("llama-tiny"), "--methods", "icl,prompt,lora", "--budget",
+            "8s",
+            "--batch-size", "8", "--out", workshop.out, "--json")
+        #expect(result.code == 0, "\(result.error)")
+        let methods = try JSON.read(file: workshop.out + "/metrics.json")["methods"]?.array ?? []
+        #expect(methods.first { $0["method"]?.string == "icl" }?["status"]?.string == "completed", "\(methods)")
+    }
+
     @Test("only a run of fit can be repeated")
     func notRepeatable() throws {
         let workshop = try Workshop()

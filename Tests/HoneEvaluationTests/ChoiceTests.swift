@@ -42,6 +42,25 @@ struct ChoiceTests {
         #expect(try choice(losses.reversed()).chosen == 1, "nor is one that cannot be told apart")
     }
 
+    @Test func `says why a cheaper method than the chosen one was passed over`() throws {
+        let losses = (0..<600).map { 0.1 + Double($0 % 7) / 10 }
+        func candidate(_ name: String, _ rank: Int, right: Int, offset: Int, worse: Double) -> ModelChoice.Candidate {
+            .init(
+                name: name, costRank: rank, scores: correctness(right, of: 600, offset: offset),
+                losses: .losses(losses.map { $0 + worse }))
+        }
+        let choice = try ModelChoice([
+            candidate("probe", 1, right: 557, offset: 3, worse: 0.05),
+            candidate("lora", 2, right: 558, offset: 2, worse: 0),
+            candidate("full", 3, right: 560, offset: 0, worse: 0),
+        ])
+        #expect(choice.chosen == 1)
+        #expect(
+            choice.explanation.hasSuffix(
+                "probe, cheaper still, was passed over: its loss of 0.449 is clearly worse than 0.399 "
+                    + "(p < 0.001 by a sign-flip permutation test)."), "\(choice.explanation)")
+    }
+
     @Test func `takes the best where it is clearly ahead`() throws {
         let choice = try ModelChoice([
             .init(name: "prompt", costRank: 1, scores: correctness(400, of: 600)),

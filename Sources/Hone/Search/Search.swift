@@ -262,13 +262,24 @@ public struct Search {
             encoding: preparation.encoding, seed: seed)
         if let chooser = method as? InContextExamples {
             adapter.demonstrations = chooser.choose(from: preparation.task.split.train, labels: preparation.task.labels)
-            adapter.encoding.maximumLength = preparation.model.maximumLength
         }
         var result = MethodResult(name: method.name, status: .completed)
         let specialist = try Specialist(base: preparation.model, adapter: adapter)
         result.adapter = adapter
         result.validation = try Evaluation.measure(
             specialist, on: validationRows, split: "validation", generates: false, seed: seed)
+        if preparation.shape == .generation {
+            // Losses per token can only be compared over the same tokens.
+            let bare = try ExampleEncoder(preparation.model, options: preparation.encoding)
+            let wanted = try validationRows.map { try bare.encode($0).targetCount }
+            let lost = zip(wanted, result.validation?.tokenLosses ?? []).count { $0 != $1.tokens }
+            if lost > 0 {
+                return MethodResult(
+                    name: method.name, status: .skipped,
+                    reason: "with its examples, \(lost) of \(wanted.count) validation rows do not fit into the model's "
+                        + "\(preparation.model.maximumLength) positions")
+            }
+        }
         result.seconds = monotonicSeconds() - started
         result.peakBytes = Engine.peakResidentBytes
         return result
