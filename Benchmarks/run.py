@@ -12,28 +12,28 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".build/benchmarks"
-# Rows of (prompt, completion) tokens; how far the first losses of both may be apart, relatively.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import common
+import scoring
+from common import CACHE, INNER, KEYS, LAYERS, RANK, ROOT, TOKENS, WIDTH, run
+
+# How far the first losses, or the log-likelihoods, of both may be apart: relatively, and in nats.
 BENCHMARKS = {
     "lora-bf16": dict(dtype="bfloat16", lengths="even", batch=4, bound=2e-3),
     "lora-f32": dict(dtype="float32", lengths="even", batch=4, bound=2e-5),
     "lora-ragged": dict(dtype="bfloat16", lengths="ragged", batch=16, bound=2e-3),
+    "score-choices": dict(work=scoring.choices, rows=32, batch=16, bound=1e-3),
 }
-WIDTH, INNER, LAYERS, KEYS, TOKENS, RANK = 576, 1536, 30, 192, 49152, 8
 
 
-def rows(kind, count=64):
-    sys.path.insert(0, str(ROOT / "Benchmarks/peers"))
+def rows(kind, words, count=64):
+    """Rows of (prompt, completion) tokens."""
     generator = random.Random(1)
-    words = json.loads((CACHE / "words.json").read_text())
     text = lambda n: "".join(" " + generator.choice(words) for _ in range(n))
     made = []
     for _ in range(count):
@@ -56,21 +56,9 @@ def useful(made, steps, batch):
     return total / steps
 
 
-def run(command, environment):
-    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def lora(name, options, environment):
-    settings = BENCHMARKS[name]
-    model = CACHE / "smollm2-135m"
-    if not (model / "tokenizer_config.json").exists():
-        run([options.python, ROOT / "Benchmarks/peers/make_model.py", "smollm2-135m", model], environment)
-    script = "import sys, json; sys.path.insert(0, sys.argv[1]); import make_model; print(json.dumps(make_model.words()))"
-    (CACHE / "words.json").write_text(run([options.python, "-c", script, ROOT / "Benchmarks/peers"], environment))
-    made = rows(settings["lengths"])
+def lora(name, settings, options, environment):
+    model = common.model(options, environment)
+    made = rows(settings["lengths"], common.words(options, environment))
     data = CACHE / f"{settings['lengths']}.jsonl"
     data.write_text("".join(json.dumps({k: row[k] for k in ("prompt", "completion")}) + "\n" for row in made))
     peer = [options.python, ROOT / "Benchmarks/peers/lora.py", "--model", model, "--data", data, "--dtype",
@@ -111,14 +99,7 @@ def lora(name, options, environment):
         "largest_loss_difference": max(
             abs(a - b) / abs(b) for own, other in zip(results["hone"], results["peer"])
             for a, b in zip(own["losses"], other["losses"])),
-        "machine": {"processor": processor(), "cores": os.cpu_count()}, "versions": results["peer"][0]["versions"]}
-
-
-def processor():
-    for line in open("/proc/cpuinfo"):
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
+        "machine": common.machine(), "versions": results["peer"][0]["versions"]}
 
 
 def main():
@@ -137,7 +118,8 @@ def main():
     CACHE.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ, OMP_WAIT_POLICY="passive", TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
     for name in options.names or BENCHMARKS:
-        line = json.dumps(lora(name, options, environment))
+        settings = BENCHMARKS[name]
+        line = json.dumps(settings.get("work", lora)(name, settings, options, environment))
         print(line, flush=True)
         with open(CACHE / "results.jsonl", "a") as file:
             file.write(line + "\n")

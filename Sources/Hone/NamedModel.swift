@@ -21,12 +21,19 @@ public struct NamedModel {
     /// - Parameters:
     ///   - text: what the user names.
     ///   - base: the base model of a run, where it is no longer where the run found it.
+    ///   - dtype: what a model's own folder computes in; a run computes in `float32`.
+    ///   - exact: whether a model's own folder uses only libtorch's own operators.
     /// - Throws: `HoneError` where nothing is there, or it is damaged: the reader's own.
-    public init(_ text: String?, base: String? = nil) throws {
+    public init(_ text: String?, base: String? = nil, dtype: DType = .float32, exact: Bool = false) throws {
         let path = text ?? DefaultModel.name
         self.path = path
         let folder = RunFolder(path: path)
         if FileStatus.exists(folder.description) || FileStatus.exists(folder.checkpoints) {
+            guard dtype == .float32, !exact else {
+                throw HoneError(
+                    .usage, "is for a model's own folder; this is a run", file: path,
+                    item: exact ? "--exact" : "--dtype")
+            }
             let run = try SavedRun(path: path, model: base)
             self.run = run
             self.base = run.specialist.base
@@ -36,7 +43,7 @@ public struct NamedModel {
                 throw HoneError(.usage, "is for runs; this is a model's own folder", file: path, item: "--model")
             }
             run = nil
-            self.base = try BaseModel(NamedModel.location(text))
+            self.base = try BaseModel(NamedModel.location(text), dtype: dtype, exact: exact)
             transformer = self.base.transformer
         }
     }

@@ -26,7 +26,7 @@ struct HoneMain: ParsableCommand {
         version: Version.text,
         subcommands: [
             FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, ExportCommand.self,
-            GenerateCommand.self, ChatCommand.self, EmbedCommand.self, TokenizeCommand.self,
+            ScoreCommand.self, GenerateCommand.self, ChatCommand.self, EmbedCommand.self, TokenizeCommand.self,
             MethodsCommand.self, PullCommand.self, DoctorCommand.self,
         ])
 

@@ -30,6 +30,20 @@ public struct EncodedExample: Sendable {
         self.isTruncated = isTruncated
     }
 
+    /// A context and what may come after it. Of an encoder-decoder the context is the encoder's.
+    ///
+    /// - Parameter separates: whether the model has a decoder beside its encoder.
+    public static func completing(_ context: [Int], with continuation: [Int], separates: Bool = false) -> EncodedExample
+    {
+        guard separates else {
+            let whole = context + continuation
+            return EncodedExample(ids: whole, targets: [context.count..<whole.count])
+        }
+        var row = EncodedExample(ids: context)
+        row.answer = continuation
+        return row
+    }
+
     private static func kept(_ targets: [Range<Int>], in count: Int) -> [Range<Int>] {
         targets.map { $0.clamped(to: min(1, count)..<count) }.filter { !$0.isEmpty }
     }

@@ -161,6 +161,8 @@ public struct LoRA: Method {
 
         var actsOnTokens: Bool { true }
 
+        var isDeterministic: Bool { dropout == nil || dropoutRate == 0 }
+
         var lowRankUpdate: (down: Tensor, up: Tensor, scale: Double)? {
             dropout != nil && dropoutRate > 0 ? nil : (down, up, scale)
         }

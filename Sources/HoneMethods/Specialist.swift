@@ -115,21 +115,7 @@ public struct Specialist {
 
     /// The summed negative log-likelihood of each row's target tokens, and how many there are.
     public func targetLosses(_ rows: [EncodedExample]) throws -> [(loss: Double, tokens: Int)] {
-        try withoutGradients {
-            var results = rows.map { _ in (loss: 0.0, tokens: 0) }
-            for indices in Specialist.batches(rows.map(\.length)) {
-                let chosen = indices.map { rows[$0] }
-                guard chosen.contains(where: { $0.targetCount > 0 }) else { continue }
-                let (states, targets) = try transformer.targetStates(chosen, padId: base.padId)
-                let losses = try transformer.logits(states).to(.float32).crossEntropyByRow(targets.ids)
-                    .elements(Double.self)
-                for (loss, row) in zip(losses, targets.rows) {
-                    results[indices[row]].loss += loss
-                    results[indices[row]].tokens += 1
-                }
-            }
-            return results
-        }
+        try transformer.targetScores(rows, padId: base.padId).map { (-$0.logLikelihood, $0.tokens) }
     }
 
     /// The tokens that end an answer: those that the model's folder names, and the one that ends a turn of a conversation.

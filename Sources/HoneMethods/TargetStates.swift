@@ -5,31 +5,55 @@ extension Transformer {
     /// The states that predict the targets of some rows, `[targets, width]`, and what they predict.
     ///
     /// A decoder alone predicts each completion's tokens from all that stands before them; an encoder-decoder reads the prompts
-    /// in its encoder, and its decoder predicts them from its start token on.
+    /// in its encoder, and its decoder predicts them from its start token on. What rows have in common from their beginning is
+    /// computed once where that is exact, and its gradient is the sum over the rows.
     ///
     /// - Parameter padId: what fills shorter rows; no state depends on it.
     public func targetStates(_ rows: [EncodedExample], padId: Int) throws -> (states: Tensor, targets: TargetPositions)
     {
-        let inputs = try TokenBatch(rows.map(\.ids), padId: padId, on: device)
-        let states: Tensor
-        let targets: TargetPositions
-        if let decoder = configuration.decoder {
-            let outputs = rows.map { [decoder.startId] + ($0.answer ?? []).dropLast() }
-            let batch = try TokenBatch(outputs, padId: padId, on: device)
-            states = try self.states(batch, memory: memory(of: inputs))
-            targets = try TargetPositions(decoded: rows, length: batch.length, on: device)
-        } else {
-            states = try self.states(inputs)
-            targets = try TargetPositions(rows, length: inputs.length, on: device)
-        }
-        return (try states.reshaped([-1, states.size(-1)]).selecting(targets.positions), targets)
+        let (states, indices, targets) = try distinctTargetStates(rows, padId: padId)
+        let all = indices.count == states.size(0) ? states : try states.selecting(Tensor(indices, on: device))
+        return (all, targets)
     }
+
+    /// The states that predict targets, each once, and the index of each target's.
+    func distinctTargetStates(_ rows: [EncodedExample], padId: Int) throws -> (
+        states: Tensor, indices: [Int], targets: TargetPositions
+    ) {
+        guard let decoder = configuration.decoder else {
+            let batch = try TokenBatch(rows.map(\.predictors), padId: padId, on: device)
+            let targets = try TargetPositions(rows, length: batch.length, on: device)
+            let (states, indices) = try distinctStates(batch, at: targets.positions)
+            return (states, indices, targets)
+        }
+        let batch = try TokenBatch(
+            rows.map { [decoder.startId] + ($0.answer ?? []).dropLast() }, padId: padId, on: device)
+        let targets = try TargetPositions(decoded: rows, length: batch.length, on: device)
+        // Several answers to one input, as in scoring, need its memory once.
+        var known: [[Int]: Int] = [:]
+        var inputs: [[Int]] = []
+        let own = rows.map { row in
+            if let index = known[row.ids] { return index }
+            known[row.ids] = inputs.count
+            inputs.append(row.ids)
+            return inputs.count - 1
+        }
+        var memory = try self.memory(of: TokenBatch(inputs, padId: padId, on: device))
+        if inputs.count < rows.count { memory = try memory.selecting(RowSelection(own)) }
+        let (states, indices) = try distinctStates(batch, memory: memory, at: targets.positions)
+        return (states, indices, targets)
+    }
+}
+
+extension EncodedExample {
+    /// The tokens that a target's prediction depends on: what stands before the last target. At least one, since a row needs some.
+    var predictors: [Int] { Array(ids.prefix(max(1, (targets.last?.upperBound ?? 1) - 1))) }
 }
 
 /// Where, in a right-padded batch, states predict target tokens: logits are formed there and nowhere else.
 public struct TargetPositions {
-    /// Positions of predicting states in the flattened batch, `[targets]`.
-    public let positions: Tensor
+    /// Positions of predicting states in the flattened batch, one a target.
+    public let positions: [Int]
     /// The tokens to be predicted, `[targets]`.
     public let ids: Tensor
     /// Which row each target belongs to.
@@ -49,7 +73,7 @@ public struct TargetPositions {
                 rows.append(row)
             }
         }
-        self.positions = try Tensor(positions, on: device)
+        self.positions = positions
         self.ids = try Tensor(ids, on: device)
         self.rows = rows
     }
@@ -57,8 +81,7 @@ public struct TargetPositions {
     /// The targets of rows that a decoder writes from its start token on, padded to a length.
     init(decoded examples: [EncodedExample], length: Int, on device: Device) throws {
         let targets = examples.map { $0.answer ?? [] }
-        positions = try Tensor(
-            targets.enumerated().flatMap { row, ids in ids.indices.map { row * length + $0 } }, on: device)
+        positions = targets.enumerated().flatMap { row, ids in ids.indices.map { row * length + $0 } }
         ids = try Tensor(targets.flatMap { $0 }, on: device)
         rows = targets.enumerated().flatMap { row, ids in ids.map { _ in row } }
     }

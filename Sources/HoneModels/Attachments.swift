@@ -14,6 +14,10 @@ public protocol LinearAttachment {
     /// Whether what comes out for a token depends on that token alone, so that rows may be computed without padding.
     var actsOnTokens: Bool { get }
 
+    /// Whether a token that stands in several rows with the same tokens before it may be computed once for all of them, because
+    /// nothing is drawn for it.
+    var isDeterministic: Bool { get }
+
     /// The change as `scale · x · downᵀ · upᵀ`, where it is no more than that: `[rank, inputs]`, `[outputs, rank]`,
     /// `float32`.
     var lowRankUpdate: (down: Tensor, up: Tensor, scale: Double)? { get }
@@ -22,6 +26,8 @@ public protocol LinearAttachment {
 extension LinearAttachment {
     /// False: rows may matter.
     public var actsOnTokens: Bool { false }
+    /// False: it may draw.
+    public var isDeterministic: Bool { false }
     /// None: only `output` tells.
     public var lowRankUpdate: (down: Tensor, up: Tensor, scale: Double)? { nil }
 }

@@ -11,7 +11,7 @@ enum AttentionMask {
     /// Added to the scores, broadcast to `[rows, heads, queries, keys]`; minus infinity where a query may not look.
     case added(Tensor)
     /// A token sees its own row of a packed batch: all of it, or itself and what is before it.
-    case rows(offsets: Tensor, isCausal: Bool)
+    case rows(Segments, isCausal: Bool)
 
     /// The mask of a forward pass.
     ///

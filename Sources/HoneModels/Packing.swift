@@ -1,15 +1,25 @@
 import HoneTorch
 
-/// A padded batch as one row of tokens without padding: linear maps and norms see real tokens only, attention keeps the rows
-/// apart.
+/// Runs of packed tokens that attention keeps apart.
+struct Segments {
+    /// Where they begin, and the number of tokens at the end, `int64`.
+    let offsets: Tensor
+    /// The segment that each goes on from and also sees, -1 for none, `int64`; absent where all are rows of their own.
+    let parents: Tensor?
+}
+
+/// A padded batch as one row of tokens without padding: linear maps and norms see real tokens only, and those that several rows
+/// have in common once; attention keeps the rows apart.
 struct Packing {
     /// All tokens as one row; images as they are.
     let batch: TokenBatch
-    /// Where the rows begin, and the number of tokens at the end, `int64`.
-    let offsets: Tensor
+    /// The rows, or the tree of them.
+    let segments: Segments
     private let rowCount: Int
     private let length: Int
-    /// Where each token stands in the flattened padded batch; `nil` where nothing is padded.
+    private let lengths: [Int]
+    private let tree: PrefixTree?
+    /// Where each token stands in the flattened padded batch; `nil` where nothing is padded or the tokens are a tree's.
     private let places: Tensor?
 
     /// Packs a batch, where the model computes every token by itself but for attention; gives `nil` where rows have to
@@ -19,15 +29,24 @@ struct Packing {
         dtype: DType, on device: Device
     ) throws {
         guard device == .cpu, dtype == .float32 || dtype == .bfloat16, given.side == .right, cache == nil,
-            Packing.fits(configuration), attachments.prompts.isEmpty,
+            Packing.fits(configuration, length: given.length), attachments.prompts.isEmpty,
             attachments.states.isEmpty,
             attachments.linear.values.allSatisfy({ $0.allSatisfy { $0.actsOnTokens } })
         else { return nil }
         rowCount = given.rowCount
         length = given.length
+        lengths = given.lengths
+        tree = given.typeIds == nil && Packing.shares(configuration, attachments) ? PrefixTree(given.rows) : nil
+        if let tree {
+            segments = try Segments(offsets: Tensor(tree.offsets), parents: Tensor(tree.parents))
+            places = nil
+            batch = try TokenBatch(
+                packed: Tensor(tree.tokens, shape: [1, tree.tokens.count]), typeIds: nil, count: tree.tokens.count)
+            return
+        }
         var starts = [0]
         for length in given.lengths { starts.append(starts[starts.count - 1] + length) }
-        offsets = try Tensor(starts)
+        segments = Segments(offsets: try Tensor(starts), parents: nil)
         if given.valid == nil {
             places = nil
         } else {
@@ -50,18 +69,28 @@ struct Packing {
     }
 
     /// Whether a model of this configuration can be computed in this way.
-    private static func fits(_ configuration: TransformerConfiguration) -> Bool {
-        guard !configuration.computesExactly, configuration.window == nil, configuration.relativeBias == nil,
-            configuration.headWidth <= 256,
-            configuration.attentionInput != .joinedByHead
-        else { return false }
+    private static func fits(_ configuration: TransformerConfiguration, length: Int) -> Bool {
+        guard !configuration.computesExactly, configuration.relativeBias == nil, configuration.headWidth <= 256 else {
+            return false
+        }
+        // A window that reaches back to the beginning is none.
+        if let window = configuration.window, window.size < length { return false }
         switch configuration.positions {
         case .learned, .rotary, .none: return true
         }
     }
 
+    /// Whether equal beginnings of rows have equal states: where a token sees only what is before it, counts its position from the
+    /// row's beginning, and nothing is drawn.
+    static func shares(_ configuration: TransformerConfiguration, _ attachments: Attachments) -> Bool {
+        configuration.isCausal && !configuration.computesExactly && configuration.positionlessToken == nil
+            && attachments.prompts.isEmpty
+            && attachments.linear.values.allSatisfy { $0.allSatisfy { $0.actsOnTokens && $0.isDeterministic } }
+    }
+
     /// Positions `[length]` or `[rows, length]` as one a token, `[tokens]`.
     func packed(_ positions: Tensor) throws -> Tensor {
+        if let tree { return try Tensor(tree.positions) }
         let all =
             positions.rank == 1 ? try positions.unsqueezed(0).expanded([rowCount, length]) : positions
         let flat = try all.reshaped([-1])
@@ -71,25 +100,55 @@ struct Packing {
     /// States `[1, tokens, width]` as `[rows, length, width]`, zero in the padding.
     func unpacked(_ states: Tensor) throws -> Tensor {
         let width = states.size(-1)
+        if let tree {
+            var (from, to): ([Int], [Int]) = ([], [])
+            for (row, count) in lengths.enumerated() {
+                from += tree.places(ofRow: row, count: count)
+                to += row * length..<row * length + count
+            }
+            return try Tensor.zeros([rowCount * length, width], states.dtype)
+                .adding(states.reshaped([-1, width]).selecting(Tensor(from)), at: Tensor(to))
+                .reshaped([rowCount, length, width])
+        }
         guard let places else { return try states.reshaped([rowCount, length, width]) }
         return try Tensor.zeros([rowCount * length, width], states.dtype)
             .adding(states.reshaped([-1, width]), at: places).reshaped([rowCount, length, width])
+    }
+
+    /// Where places of the flattened padded batch stand among the packed tokens.
+    func slots(of wanted: [Int]) -> [Int] {
+        var rows: [Int: [Int]] = [:]
+        var starts = [0]
+        for length in lengths { starts.append(starts[starts.count - 1] + length) }
+        return wanted.map { place in
+            let (row, position) = place.quotientAndRemainder(dividingBy: length)
+            precondition(position < lengths[row], "there is no token at this place")
+            guard let tree else { return starts[row] + position }
+            let own = rows[row] ?? tree.places(ofRow: row, count: lengths[row])
+            rows[row] = own
+            return own[position]
+        }
     }
 }
 
 extension TransformerLayer {
     /// What heads give for packed states `[1, tokens, width]`: `[1, tokens, heads, headWidth]`.
-    func packedHeads(_ input: Tensor, offsets: Tensor, isCausal: Bool, rotary: Rotary?) throws -> Tensor {
+    func packedHeads(_ input: Tensor, segments: Segments, isCausal: Bool, rotary: Rotary?) throws -> Tensor {
         let width = configuration.headWidth
         let tokens = input.size(1)
         var parts = try LinearMap.outputs(of: attentionInputs, input).map { try $0.reshaped([tokens, $0.size(-1)]) }
-        if parts.count == 1 {
+        switch configuration.attentionInput {
+        case .separate: break
+        case .joined:
             let own = configuration.headCount * width
             let shared = configuration.keyValueHeadCount * width
             parts = try [
                 parts[0].narrowed(1, from: 0, length: own), parts[0].narrowed(1, from: own, length: shared),
                 parts[0].narrowed(1, from: own + shared, length: shared),
             ]
+        case .joinedByHead:
+            let byHead = try parts[0].reshaped([tokens, configuration.headCount, 3, width])
+            parts = try (0..<3).map { try byHead.at($0, dimension: 2).reshaped([tokens, -1]) }
         }
         func byHead(_ flat: Tensor) throws -> Tensor { try flat.reshaped([1, tokens, flat.size(1) / width, width]) }
         if let headNorms {
@@ -108,8 +167,8 @@ extension TransformerLayer {
             }
         }
         let mixed = try parts[0].segmentAttention(
-            keys: parts[1], values: parts[2], offsets: offsets, angles: angles, width: width, isCausal: isCausal,
-            scale: scale ?? 1 / Double(width).squareRoot())
+            keys: parts[1], values: parts[2], offsets: segments.offsets, parents: segments.parents, angles: angles,
+            width: width, isCausal: isCausal, scale: scale ?? 1 / Double(width).squareRoot())
         return try byHead(mixed)
     }
 }

@@ -23,6 +23,8 @@ public struct TokenBatch {
     public let side: Side
     /// `[rows, length]`, `bool`, true for tokens; absent where nothing is padded.
     public let valid: Tensor?
+    /// The rows as they were given.
+    let rows: [[Int]]
 
     /// The length of the longest row.
     public let length: Int
@@ -40,6 +42,7 @@ public struct TokenBatch {
         lengths = [count]
         side = .right
         valid = nil
+        rows = []
     }
 
     /// Images of so many tokens each, `[rows, channels, height, width]`.
@@ -51,6 +54,7 @@ public struct TokenBatch {
         lengths = Array(repeating: length, count: pixels.size(0))
         side = .right
         valid = nil
+        rows = []
     }
 
     /// Pads rows to their longest.
@@ -79,6 +83,7 @@ public struct TokenBatch {
         }
         self.side = side
         self.length = length
+        self.rows = rows
         pixels = nil
         lengths = rows.map(\.count)
         ids = try padded(rows, with: padId)

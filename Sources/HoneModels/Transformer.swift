@@ -106,6 +106,52 @@ public struct Transformer {
         return try decoder(batch, memory: memory, cache: cache).states
     }
 
+    /// The states after the last layer at some places of a batch, and which of them each place has.
+    ///
+    /// Rows that begin alike have the same states there. Where that is exact they are computed once: in a causal model on the
+    /// CPU, without windows that are shorter than the rows, attached prompts, observed or changed states, or dropout.
+    ///
+    /// - Parameters:
+    ///   - batch: the tokens, padded on the right.
+    ///   - memory: as for `states`.
+    ///   - places: `row · length + position` of tokens, padding not among them.
+    /// - Returns: `[states, width]`, and for each place the index of its state.
+    public func distinctStates(_ batch: TokenBatch, memory: EncoderMemory? = nil, at places: [Int]) throws -> (
+        states: Tensor, indices: [Int]
+    ) {
+        let own = memory == nil ? stack : decoder ?? stack
+        let (states, packing) = try own.run(batch, memory: memory, cache: nil)
+        var wanted = places
+        if let packing {
+            wanted = packing.slots(of: places)
+        } else if states.size(1) > batch.length {
+            let (given, all) = (batch.length, states.size(1))
+            wanted = places.map { $0 / given * all + all - given + $0 % given }
+        }
+        var known: [Int: Int] = [:]
+        var distinct: [Int] = []
+        let indices = wanted.map { place in
+            if let index = known[place] { return index }
+            known[place] = distinct.count
+            distinct.append(place)
+            return distinct.count - 1
+        }
+        return (
+            try states.reshaped([-1, states.size(-1)]).selecting(Tensor(distinct, on: states.device)), indices
+        )
+    }
+
+    /// The states after the last layer at some places of a batch, `[places, width]`: `distinctStates`, one for each place.
+    public func states(_ batch: TokenBatch, memory: EncoderMemory? = nil, at places: [Int]) throws -> Tensor {
+        let (states, indices) = try distinctStates(batch, memory: memory, at: places)
+        return indices.count == states.size(0) ? states : try states.selecting(Tensor(indices, on: states.device))
+    }
+
+    /// Whether equal beginnings of rows are computed once where the batch allows it.
+    public var sharesPrefixes: Bool {
+        device == .cpu && decoder == nil && attachments.states.isEmpty && Packing.shares(configuration, attachments)
+    }
+
     /// What the decoder of an encoder-decoder looks at: the encoder's states over a batch of inputs, with attached prompts.
     ///
     /// - Throws: `HoneError` with code `.mismatch` for a model without a decoder.
@@ -177,6 +223,23 @@ struct TransformerStack {
 
     /// The states after the last layer, those of attached prompts in front of them, and which of them count.
     func callAsFunction(_ batch: TokenBatch, memory: EncoderMemory?, cache: KeyValueCache?) throws -> EncoderMemory {
+        let (states, packing) = try run(batch, memory: memory, cache: cache)
+        let promptLength = packing == nil ? states.size(1) - batch.length : 0
+        return try EncoderMemory(
+            states: packing?.unpacked(states) ?? states, valid: valid(batch, behind: promptLength))
+    }
+
+    /// Which positions count, those of prompts in front among them; absent where all do.
+    private func valid(_ batch: TokenBatch, behind promptLength: Int) throws -> Tensor? {
+        guard let given = try batch.valid?.to(device), promptLength > 0 else { return try batch.valid?.to(device) }
+        let seen = try Tensor.full([batch.rowCount, promptLength], 1, on: device).to(.bool)
+        return try Tensor.concatenated([seen, given], dimension: 1)
+    }
+
+    /// The states after the last layer: `[rows, length, width]` with those of attached prompts in front, or packed.
+    func run(_ batch: TokenBatch, memory: EncoderMemory?, cache: KeyValueCache?) throws -> (
+        states: Tensor, packing: Packing?
+    ) {
         guard (configuration.patches == nil) == (batch.pixels == nil) else {
             throw HoneError(
                 .mismatch,
@@ -197,11 +260,7 @@ struct TransformerStack {
                 "\(reach) tokens are more than the model's \(configuration.maximumLength) positions; "
                     + "lower the maximum length")
         }
-        var valid = try batch.valid?.to(device)
-        if promptLength > 0, let given = valid {
-            let seen = try Tensor.full([batch.rowCount, promptLength], 1, on: device).to(.bool)
-            valid = try Tensor.concatenated([seen, given], dimension: 1)
-        }
+        let valid = try valid(batch, behind: promptLength)
         let positions = try positions(past: past, queries: queries, valid: valid, batch: batch, cache: cache)
         let packing =
             memory == nil
@@ -224,8 +283,8 @@ struct TransformerStack {
             return try bias.map(bare.biased(by:)) ?? bare
         }
         let whole =
-            try packing.map { .rows(offsets: $0.offsets, isCausal: configuration.isCausal) } ?? mask(window: nil)
-        let near = try configuration.window.map { try mask(window: $0.size) }
+            try packing.map { .rows($0.segments, isCausal: configuration.isCausal) } ?? mask(window: nil)
+        let near = packing == nil ? try configuration.window.map { try mask(window: $0.size) } : nil
         var rotary: Rotary?
         if case .rotary(let settings) = configuration.positions {
             rotary = try Rotary(positions: places, settings, dtype: state.dtype)
@@ -238,8 +297,7 @@ struct TransformerStack {
         try cache?.advance(by: queries, rowCounts: rowCounts, valid: valid)
         if let lastNorm { state = try lastNorm(state) }
         state = try attachments.passing(configuration.prefix + "states", state)
-        if let packing { state = try packing.unpacked(state) }
-        return EncoderMemory(states: state, valid: valid)
+        return (state, packing)
     }
 
     /// `[length]`, or `[rows, length]` where padding before the tokens shifts them, or tokens take no place.

@@ -120,8 +120,8 @@ struct TransformerLayer {
             return try attentionOutput(
                 passed.reshaped([rows, length, configuration.headCount * configuration.headWidth]))
         }
-        if case .rows(let offsets, let isCausal) = mask {
-            return try output(packedHeads(input, offsets: offsets, isCausal: isCausal, rotary: rotary))
+        if case .rows(let segments, let isCausal) = mask {
+            return try output(packedHeads(input, segments: segments, isCausal: isCausal, rotary: rotary))
         }
         var (queries, keys, values) = try heads(input)
         if let headNorms {

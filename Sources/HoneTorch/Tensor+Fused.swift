@@ -45,14 +45,16 @@ extension Tensor {
     /// - Parameters:
     ///   - keys: `[tokens, keyHeads · width]`, like `values`; each serves a group of heads.
     ///   - offsets: where rows begin, and the number of tokens at the end, `int64`.
+    ///   - parents: makes a tree of the rows: which one each goes on from and also sees, -1 for none, `int64`. A row stands
+    ///     behind its parent; only where attention is causal.
     ///   - angles: cosine and sine `[tokens, width]` by which queries and keys are turned, in the two-halves layout.
     public func segmentAttention(
-        keys: Tensor, values: Tensor, offsets: Tensor, angles: (cosine: Tensor, sine: Tensor)?, width: Int,
-        isCausal: Bool, scale: Double
+        keys: Tensor, values: Tensor, offsets: Tensor, parents: Tensor? = nil, angles: (cosine: Tensor, sine: Tensor)?,
+        width: Int, isCausal: Bool, scale: Double
     ) throws -> Tensor {
         try Fused.attention(
-            .tensor(self), .tensor(keys), .tensor(values), .tensor(offsets), .optional(angles?.cosine),
-            .optional(angles?.sine), .integer(width), .boolean(isCausal), .real(scale))
+            .tensor(self), .tensor(keys), .tensor(values), .tensor(offsets), .optional(parents),
+            .optional(angles?.cosine), .optional(angles?.sine), .integer(width), .boolean(isCausal), .real(scale))
     }
 
     /// The norm of `self + residual` over the last dimension, and that sum: `layerNorm` where `centres`, `rmsNorm`

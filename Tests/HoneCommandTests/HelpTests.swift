@@ -8,7 +8,8 @@ import Testing
     @Test(
         "the help page is the one that was reviewed",
         arguments: [
-            "", "fit", "train", "predict", "eval", "export", "generate", "chat", "embed", "methods", "pull", "doctor",
+            "", "fit", "train", "predict", "eval", "export", "score", "generate", "chat", "embed", "methods", "pull",
+            "doctor",
         ])
     func page(_ verb: String) throws {
         let workshop = try Workshop()

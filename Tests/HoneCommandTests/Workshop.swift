@@ -108,7 +108,8 @@ final class Workshop: Sendable {
 
     /// One thread, so that numbers repeat and tests do not fight for the machine.
     static func withThreads(_ arguments: [String]) -> [String] {
-        let takesThreads = ["fit", "train", "eval", "predict", "generate", "chat", "embed"].contains(arguments.first)
+        let takesThreads = ["fit", "train", "eval", "predict", "score", "generate", "chat", "embed"].contains(
+            arguments.first)
         return takesThreads && !arguments.contains { $0.hasPrefix("--threads") } && !arguments.contains("--help")
             ? arguments + ["--threads", "1"] : arguments
     }

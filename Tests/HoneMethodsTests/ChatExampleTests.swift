@@ -81,7 +81,7 @@ import Testing
         let positions = try TargetPositions([row], length: row.ids.count, on: .cpu)
         #expect(positions.count == 6)
         #expect(try positions.ids.elements(Int.self) == row.targets.flatMap { Array(row.ids[$0]) })
-        #expect(try positions.positions.elements(Int.self) == row.targets.joined().map { $0 - 1 })
+        #expect(positions.positions == row.targets.joined().map { $0 - 1 })
     }
 
     @Test func `a refused conversation is named by file and line`() throws {

@@ -12,11 +12,17 @@ import Testing
     }
 
     private static let rows = [[3, 4, 5, 6, 7, 8, 9], [5], [8, 7, 6, 5]]
+    /// Rows with common beginnings on two levels, one that is all beginning, and one that has nothing in common with them.
+    private static let related = [
+        Array(3...16) + [20, 21], Array(3...16) + [22], Array(3...11), [9, 8, 7], Array(3...11) + [30, 31, 32, 33, 34],
+        Array(3...16) + [20, 23, 24, 25, 26],
+    ]
+    static let batches = [rows, related]
 
-    @Test("the states of unequal rows agree", arguments: TinyModel.allCases)
-    func states(model: TinyModel) throws {
+    @Test("the states of unequal rows agree", arguments: TinyModel.allCases, batches)
+    func states(model: TinyModel, rows: [[Int]]) throws {
         let models = try pair(model, in: TemporaryFolder())
-        let batch = try TokenBatch(ExactTests.rows)
+        let batch = try TokenBatch(rows)
         let (fast, exact) = try withoutGradients {
             try (models.fast.transformer.states(batch), models.exact.transformer.states(batch))
         }
@@ -30,8 +36,8 @@ import Testing
         }
     }
 
-    @Test("the gradients of an adapter agree", arguments: TinyModel.allCases)
-    func gradients(model: TinyModel) throws {
+    @Test("the gradients of an adapter agree", arguments: TinyModel.allCases, batches)
+    func gradients(model: TinyModel, rows: [[Int]]) throws {
         let models = try pair(model, in: TemporaryFolder())
         let method = try Methods.make("lora", typed: ["rank": "2"])
         var found: [[String: [Double]]] = []
@@ -46,14 +52,15 @@ import Testing
             try parameters.makeTrainable()
             let transformer = try base.transformer.attaching(
                 method.attachments(parameters, model: base.transformer, dropout: nil))
-            let batch = try TokenBatch(ExactTests.rows)
+            let batch = try TokenBatch(rows)
             // Of an encoder-decoder both stacks are to have gradients.
-            let states = try transformer.states(
-                batch, memory: base.configuration.decoder == nil ? nil : transformer.memory(of: batch))
-            let picked = try states.reshaped([-1, states.size(-1)]).selecting(Tensor([0, 3, 7, 15]))
+            let memory = base.configuration.decoder == nil ? nil : try transformer.memory(of: batch)
+            let places = rows.indices.flatMap { [$0 * batch.length, $0 * batch.length + rows[$0].count - 1] }
+            let picked = try transformer.states(batch, memory: memory, at: places)
             let loss =
                 base.configuration.hasLanguageHead
-                ? try transformer.targetLoss(picked, targets: Tensor([4, 7, 2, 6])) : try (picked * picked).sum()
+                ? try transformer.targetLoss(picked, targets: Tensor(places.indices.map { 2 + $0 % 7 }))
+                : try (picked * picked).sum()
             try loss.backward()
             var all = ["loss": try loss.elements(Double.self)]
             for parameter in parameters.all {

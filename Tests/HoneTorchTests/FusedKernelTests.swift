@@ -98,6 +98,71 @@ import Testing
         }
     }
 
+    @Test("attention over a tree of rows is attention along each path", arguments: types, [true, false])
+    func treeAttention(dtype: DType, turns: Bool) throws {
+        // Two trunks on top of one another with leaves at both, a row of its own, and siblings beyond one bundle.
+        let trees: [(offsets: [Int], parents: [Int])] = [
+            ([0, 37, 40, 90, 95, 101, 102, 119], [-1, 0, 0, 2, 2, 2, 4]), ([0, 20, 90, 150, 155], [-1, 0, 0, -1]),
+        ]
+        for (tree, (width, heads, shared)) in zip(trees + trees, [(64, 3, 1), (16, 4, 2), (12, 2, 2), (32, 2, 1)]) {
+            let (offsets, parents) = tree
+            let tokens = offsets[offsets.count - 1]
+            let angles = try random([tokens, width / 2], "angles", .float64)
+            let both = try Tensor.concatenated([angles, angles], dimension: 1)
+            let (cosine, sine) = try (both.cos().to(dtype), both.sin().to(dtype))
+            let scale = 1 / Double(width).squareRoot()
+            func path(_ segment: Int) -> [Int] {
+                (parents[segment] < 0 ? [] : path(parents[segment])) + Array(offsets[segment]..<offsets[segment + 1])
+            }
+            try compare(
+                [
+                    random([tokens, heads * width], "queries", dtype), random([tokens, shared * width], "keys", dtype),
+                    random([tokens, shared * width], "values", dtype),
+                ],
+                {
+                    [
+                        try $0[0].segmentAttention(
+                            keys: $0[1], values: $0[2], offsets: Tensor(offsets), parents: Tensor(parents),
+                            angles: turns ? (cosine, sine) : nil, width: width, isCausal: true, scale: scale)
+                    ]
+                },
+                { leaves in
+                    var rows: [Tensor] = []
+                    for segment in parents.indices {
+                        let own = path(segment)
+                        let places = try Tensor(own)
+                        func byHead(_ all: Tensor, turned isTurned: Bool) throws -> Tensor {
+                            let split = try all.selecting(places).reshaped([own.count, all.size(1) / width, width])
+                                .transpose(0, 1)
+                            guard isTurned, turns else { return split }
+                            return try turned(
+                                split, cosine.selecting(places).to(.float64), sine.selecting(places).to(.float64))
+                        }
+                        let group = heads / shared
+                        let keys = try byHead(leaves[1], turned: true).repeatedInterleaved(group, dimension: 0)
+                        let values = try byHead(leaves[2], turned: false).repeatedInterleaved(group, dimension: 0)
+                        let mixed = try byHead(leaves[0], turned: true).unsqueezed(0).attention(
+                            keys: keys.unsqueezed(0), values: values.unsqueezed(0), isCausal: true, scale: scale)
+                        let count = offsets[segment + 1] - offsets[segment]
+                        rows.append(
+                            try mixed.at(0).transpose(0, 1).reshaped([own.count, heads * width])
+                                .narrowed(0, from: own.count - count, length: count))
+                    }
+                    return [try Tensor.concatenated(rows)]
+                }, bound: FusedKernelTests.bound(dtype))
+        }
+    }
+
+    @Test("a tree that is none is refused", arguments: [[0, -1], [-1, 1], [-2, 0], [-1]])
+    func wrongTree(parents: [Int]) throws {
+        let all = try random([4, 8], "all")
+        #expect(throws: (any Error).self) {
+            try all.segmentAttention(
+                keys: all, values: all, offsets: Tensor([0, 2, 4]), parents: Tensor(parents), angles: nil, width: 8,
+                isCausal: true, scale: 1)
+        }
+    }
+
     @Test("norms with a residual are the sum and its norm", arguments: types, [true, false])
     func norm(dtype: DType, centres: Bool) throws {
         for width in [48, 20] {

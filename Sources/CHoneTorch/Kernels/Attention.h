@@ -1,5 +1,6 @@
 // What the two attention kernels share: shapes, and vectors turned by their positions.
 #pragma once
+#include "AttentionLayout.h"
 #include "Parallel.h"
 
 #include <vector>
@@ -13,12 +14,28 @@ struct Shape {
     int64_t padded;  // the width in whole vectors
     double scale;
     bool causal;
-    const int64_t *offsets;
-    int64_t segments;
+    Layout layout;
     int64_t group() const { return heads / shared; }
+    // A task is the work of one bundle for one head of keys.
+    int64_t tasks() const { return static_cast<int64_t>(layout.bundles.size()) * shared; }
 };
 
 inline int64_t whole(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
+
+// Where gradients of keys and values go. Those of segments that others go on from are sums over several tasks: each task
+// leaves its part in f32, keys and values side by side, and they are added up in a fixed order afterwards.
+struct Sums {
+    float *own = nullptr;    // `[tokens, shared, 2, width]`, of the tokens' own bundle
+    float *chains = nullptr; // `[columns before the bundles, shared, 2, width]`
+};
+
+// Where a task leaves its part of the gradients of column `j`; a null pointer where no other task has one.
+inline float *part_of_sum(const Shape &shape, const Sums &sums, const Bundle &bundle, int64_t j, int64_t head) {
+    const int64_t size = 2 * shape.width;
+    if (j < bundle.before) return sums.chains + ((bundle.chain + j) * shape.shared + head) * size;
+    const int64_t token = bundle.begin + j - bundle.before;
+    return shape.layout.is_trunk[token] ? sums.own + (token * shape.shared + head) * size : nullptr;
+}
 
 // One head's vector of one token, turned by its position where there are angles.
 template <typename Element, typename Result>
@@ -103,6 +120,7 @@ void dot_forward(const Shape &shape, Rows<c10::BFloat16> queries, Rows<c10::BFlo
 void dot_backward(const Shape &shape, Rows<c10::BFloat16> queries, Rows<c10::BFloat16> keys,
                   Rows<c10::BFloat16> values, const c10::BFloat16 *cosine, const c10::BFloat16 *sine,
                   const c10::BFloat16 *out, const float *logs, const c10::BFloat16 *given,
-                  c10::BFloat16 *query_gradient, c10::BFloat16 *key_gradient, c10::BFloat16 *value_gradient);
+                  c10::BFloat16 *query_gradient, c10::BFloat16 *key_gradient, c10::BFloat16 *value_gradient,
+                  const Sums &sums);
 
 }  // namespace hone::attention

@@ -131,10 +131,12 @@ bool has_dot_products() {
 
 void dot_forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Rows<Element> values,
                  const Element *cosine, const Element *sine, Element *out, float *logs) {
-    dot_tasks(shape.segments * shape.shared, [&](int64_t task) HONE_DOT_LAMBDA {
+    dot_tasks(shape.tasks(), [&](int64_t task) HONE_DOT_LAMBDA {
         const int64_t width = shape.width;
-        const int64_t start = shape.offsets[task / shape.shared], head = task % shape.shared;
-        const int64_t length = shape.offsets[task / shape.shared + 1] - start, columns = whole(length, lanes);
+        const Bundle &bundle = shape.layout.bundles[task / shape.shared];
+        const int64_t *tokens = shape.layout.keys.data() + bundle.keys;
+        const int64_t head = task % shape.shared, before = bundle.before, count = bundle.end - bundle.begin;
+        const int64_t length = bundle.length(), columns = whole(length, lanes);
         Scratch scratch(4 * width * columns + 2 * block_rows * (3 * width + 3 * columns) + 8192);
         Pair *across = scratch.take<Pair>(width / 2 * columns, true);
         Pair *value = scratch.take<Pair>(columns / 2 * width, true);
@@ -142,21 +144,21 @@ void dot_forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, 
         Element *shares = scratch.take<Element>(block_rows * columns);
         float *scores = scratch.take<float>(block_rows * columns), *sum = scratch.take<float>(block_rows * width);
         for (int64_t j = 0; j < length; ++j) {
-            fetch(keys.at(start + j, head, width), angles(cosine, start + j, width), angles(sine, start + j, width),
+            fetch(keys.at(tokens[j], head, width), angles(cosine, tokens[j], width), angles(sine, tokens[j], width),
                   width, 1, query);
             stand_up(query, width, columns, across + j);
             if (j % 2 == 0) {
-                pair_rows(values.at(start + j, head, width),
-                          j + 1 < length ? values.at(start + j + 1, head, width) : nullptr, width,
+                pair_rows(values.at(tokens[j], head, width),
+                          j + 1 < length ? values.at(tokens[j + 1], head, width) : nullptr, width,
                           value + j / 2 * width);
             }
         }
         for (int64_t own = head * shape.group(); own < (head + 1) * shape.group(); ++own) {
-            for (int64_t first = 0; first < length; first += block_rows) {
-                const int64_t rows = std::min(block_rows, length - first);
-                const int64_t seen = shape.causal ? first + rows : length, tiled = whole(seen, lanes);
+            for (int64_t first = 0; first < count; first += block_rows) {
+                const int64_t rows = std::min(block_rows, count - first);
+                const int64_t seen = shape.causal ? before + first + rows : length, tiled = whole(seen, lanes);
                 for (int64_t r = 0; r < rows; ++r) {
-                    const int64_t token = start + first + r;
+                    const int64_t token = bundle.begin + first + r;
                     fetch(queries.at(token, own, width), angles(cosine, token, width), angles(sine, token, width),
                           width, 1, query + r * width);
                 }
@@ -165,8 +167,10 @@ void dot_forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, 
                 const float scale = static_cast<float>(shape.scale), infinity = std::numeric_limits<float>::infinity();
                 float divisors[block_rows];
                 for (int64_t r = 0; r < rows; ++r) {
-                    const int64_t open = shape.causal ? first + r + 1 : length;
+                    const int64_t open = shape.causal ? before + first + r + 1 : length;
+                    const int64_t hidden = before + shape.layout.starts[bundle.begin + first + r] - bundle.begin;
                     float *row = scores + r * columns;
+                    for (int64_t j = before; j < hidden; ++j) row[j] = -infinity;
                     for (int64_t j = open; j < tiled; ++j) row[j] = -infinity;
                     Floats most = {}, part, sums = {};
                     most += -infinity;
@@ -183,13 +187,13 @@ void dot_forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, 
                         round_off(part, shares + r * columns + j);
                     }
                     divisors[r] = 1 / total(sums);
-                    logs[own * shape.tokens + start + first + r] = top - std::log(divisors[r]);
+                    logs[own * shape.tokens + bundle.begin + first + r] = top - std::log(divisors[r]);
                 }
                 dot_product(reinterpret_cast<const Pair *>(shares), columns / 2, 1, value, width, sum, width, rows,
                             width, whole(seen, 2) / 2, false);
                 for (int64_t r = 0; r < rows; ++r) {
                     give_back<Element>(sum + r * width, nullptr, nullptr, width, divisors[r],
-                                       out + ((start + first + r) * shape.heads + own) * width);
+                                       out + ((bundle.begin + first + r) * shape.heads + own) * width);
                 }
             }
         }
@@ -198,11 +202,14 @@ void dot_forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, 
 
 void dot_backward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Rows<Element> values,
                   const Element *cosine, const Element *sine, const Element *out, const float *logs,
-                  const Element *given, Element *query_gradient, Element *key_gradient, Element *value_gradient) {
-    dot_tasks(shape.segments * shape.shared, [&](int64_t task) HONE_DOT_LAMBDA {
+                  const Element *given, Element *query_gradient, Element *key_gradient, Element *value_gradient,
+                  const Sums &sums) {
+    dot_tasks(shape.tasks(), [&](int64_t task) HONE_DOT_LAMBDA {
         const int64_t width = shape.width;
-        const int64_t start = shape.offsets[task / shape.shared], head = task % shape.shared;
-        const int64_t length = shape.offsets[task / shape.shared + 1] - start, columns = whole(length, lanes);
+        const Bundle &bundle = shape.layout.bundles[task / shape.shared];
+        const int64_t *tokens = shape.layout.keys.data() + bundle.keys;
+        const int64_t head = task % shape.shared, before = bundle.before, count = bundle.end - bundle.begin;
+        const int64_t length = bundle.length(), columns = whole(length, lanes);
         Scratch scratch(14 * width * columns + block_rows * (12 * width + 14 * columns) + 16384);
         Pair *key_across = scratch.take<Pair>(width / 2 * columns, true);
         Pair *value_across = scratch.take<Pair>(width / 2 * columns, true);
@@ -219,21 +226,21 @@ void dot_backward(const Shape &shape, Rows<Element> queries, Rows<Element> keys,
         float *query_sum = scratch.take<float>(block_rows * width);
         for (int64_t j = 0; j < length; ++j) {
             Element *turned = query + j % 2 * width;
-            fetch(keys.at(start + j, head, width), angles(cosine, start + j, width), angles(sine, start + j, width),
+            fetch(keys.at(tokens[j], head, width), angles(cosine, tokens[j], width), angles(sine, tokens[j], width),
                   width, 1, turned);
             stand_up(turned, width, columns, key_across + j);
-            stand_up(values.at(start + j, head, width), width, columns, value_across + j);
+            stand_up(values.at(tokens[j], head, width), width, columns, value_across + j);
             if (j % 2 == 1) pair_rows(query, query + width, width, key + j / 2 * width);
             if (j % 2 == 0 && j + 1 == length) pair_rows(query, nullptr, width, key + j / 2 * width);
         }
         const float scale = static_cast<float>(shape.scale), infinity = std::numeric_limits<float>::infinity();
         for (int64_t own = head * shape.group(); own < (head + 1) * shape.group(); ++own) {
-            for (int64_t first = 0; first < length; first += block_rows) {
-                const int64_t rows = std::min(block_rows, length - first);
-                const int64_t seen = shape.causal ? first + rows : length, tiled = whole(seen, lanes);
+            for (int64_t first = 0; first < count; first += block_rows) {
+                const int64_t rows = std::min(block_rows, count - first);
+                const int64_t seen = shape.causal ? before + first + rows : length, tiled = whole(seen, lanes);
                 float inner[block_rows];
                 for (int64_t r = 0; r < rows; ++r) {
-                    const int64_t token = start + first + r, place = (token * shape.heads + own) * width;
+                    const int64_t token = bundle.begin + first + r, place = (token * shape.heads + own) * width;
                     fetch(queries.at(token, own, width), angles(cosine, token, width), angles(sine, token, width),
                           width, 1, query + r * width);
                     std::memcpy(outer + r * width, given + place, width * sizeof(Element));
@@ -257,9 +264,11 @@ void dot_backward(const Shape &shape, Rows<Element> queries, Rows<Element> keys,
                 dot_product(reinterpret_cast<const Pair *>(outer), width / 2, 1, value_across, columns, slopes, columns,
                             rows, tiled, width / 2, false);
                 for (int64_t r = 0; r < rows; ++r) {
-                    const int64_t open = shape.causal ? first + r + 1 : length;
+                    const int64_t open = shape.causal ? before + first + r + 1 : length;
+                    const int64_t hidden = before + shape.layout.starts[bundle.begin + first + r] - bundle.begin;
                     float *row = scores + r * columns;
-                    const float log = logs[own * shape.tokens + start + first + r], less = inner[r];
+                    const float log = logs[own * shape.tokens + bundle.begin + first + r], less = inner[r];
+                    for (int64_t j = before; j < hidden; ++j) row[j] = -infinity;
                     for (int64_t j = open; j < tiled; ++j) row[j] = -infinity;
                     for (int64_t j = 0; j < tiled; j += lanes) {
                         Floats part, change;
@@ -285,14 +294,19 @@ void dot_backward(const Shape &shape, Rows<Element> queries, Rows<Element> keys,
                 dot_product(reinterpret_cast<const Pair *>(slope), columns / 2, 1, key, width, query_sum, width, rows,
                             width, whole(seen, 2) / 2, false);
                 for (int64_t r = 0; r < rows; ++r) {
-                    const int64_t token = start + first + r;
+                    const int64_t token = bundle.begin + first + r;
                     give_back(query_sum + r * width, angles(cosine, token, width), angles(sine, token, width), width, 1,
                               query_gradient + (token * shape.heads + own) * width);
                 }
             }
         }
         for (int64_t j = 0; j < length; ++j) {
-            const int64_t token = start + j, place = (token * shape.shared + head) * width;
+            const int64_t token = tokens[j], place = (token * shape.shared + head) * width;
+            if (float *part = part_of_sum(shape, sums, bundle, j, head)) {
+                std::memcpy(part, key_sum + j * width, width * sizeof(float));
+                std::memcpy(part + width, value_sum + j * width, width * sizeof(float));
+                continue;
+            }
             give_back(key_sum + j * width, angles(cosine, token, width), angles(sine, token, width), width, 1,
                       key_gradient + place);
             give_back<Element>(value_sum + j * width, nullptr, nullptr, width, 1, value_gradient + place);
@@ -308,6 +322,6 @@ bool has_dot_products() { return false; }
 void dot_forward(const Shape &, Rows<Element>, Rows<Element>, Rows<Element>, const Element *, const Element *,
                  Element *, float *) {}
 void dot_backward(const Shape &, Rows<Element>, Rows<Element>, Rows<Element>, const Element *, const Element *,
-                  const Element *, const float *, const Element *, Element *, Element *, Element *) {}
+                  const Element *, const float *, const Element *, Element *, Element *, Element *, const Sums &) {}
 }  // namespace hone::attention
 #endif

@@ -40,8 +40,9 @@ at::Tensor product_onto(at::Tensor sum, const at::Tensor &x, const at::Tensor &w
 
 // Described where they are registered, in Registration.cpp.
 at::Tensor segment_attention(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
-                             const at::Tensor &offsets, const std::optional<at::Tensor> &cosine,
-                             const std::optional<at::Tensor> &sine, int64_t width, bool causal, double scale);
+                             const at::Tensor &offsets, const std::optional<at::Tensor> &parents,
+                             const std::optional<at::Tensor> &cosine, const std::optional<at::Tensor> &sine,
+                             int64_t width, bool causal, double scale);
 std::vector<at::Tensor> linear_group(const at::Tensor &input, at::TensorList weights,
                                      const c10::List<std::optional<at::Tensor>> &biases,
                                      const c10::List<std::optional<at::Tensor>> &downs,

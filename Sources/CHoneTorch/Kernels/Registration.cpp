@@ -4,11 +4,12 @@
 #include "Kernels.h"
 
 TORCH_LIBRARY(hone, library) {
-    // Softmax attention over tokens `[tokens, heads · width]` of rows that begin at `offsets` `[rows + 1]`. Angles, where
-    // given, are `[tokens, width]` and turn queries and keys in the two-halves layout.
+    // Softmax attention over tokens `[tokens, heads · width]` of segments that begin at `offsets` `[segments + 1]`. A segment
+    // also sees those that it goes on from: its parent, and the parent's; -1 for none. Angles, where given, are
+    // `[tokens, width]` and turn queries and keys in the two-halves layout.
     library.def(
-        "segment_attention(Tensor queries, Tensor keys, Tensor values, Tensor offsets, Tensor? cosine, Tensor? sine, "
-        "int width, bool causal, float scale) -> Tensor",
+        "segment_attention(Tensor queries, Tensor keys, Tensor values, Tensor offsets, Tensor? parents, Tensor? cosine, "
+        "Tensor? sine, int width, bool causal, float scale) -> Tensor",
         hone::segment_attention);
     // `x · weightᵀ + bias + scale · x · downᵀ · upᵀ` for every map of the group; factors are float32.
     library.def(
