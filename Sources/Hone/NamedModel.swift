@@ -84,7 +84,7 @@ public struct NamedModel {
             throw HoneError(.mismatch, "this run classifies; `hone predict` asks it", file: path)
         }
         return Generator(
-            transformer, tokenizer: base.tokenizer, padId: base.padId, endIds: try specialist.endIds)
+            transformer, tokenizer: try base.tokenizer, padId: base.padId, endIds: try specialist.endIds)
     }
 
     /// An encoder of sentences.
@@ -101,8 +101,9 @@ public struct NamedModel {
             let example = Example(index: 0, file: "", line: 1, input: .prompt(text), target: .unknown)
             return try run.specialist.encoder.prompt(example)
         }
-        let ids = base.tokenizer.encode(text, trusted: isTrusted)
-        return ids.isEmpty ? [base.tokenizer.bosId ?? base.tokenizer.eosId ?? 0] : ids
+        let tokenizer = try base.tokenizer
+        let ids = tokenizer.encode(text, trusted: isTrusted)
+        return ids.isEmpty ? [tokenizer.bosId ?? tokenizer.eosId ?? 0] : ids
     }
 }
 

@@ -89,12 +89,12 @@ struct GenerateCommand: ParsableCommand {
         } else if streams {
             Console.print("")
         } else {
-            show(made, named)
+            try show(made, named)
         }
         if Interruption.isWished { throw ExitCode(130) }
     }
 
-    private func show(_ made: [[GeneratedText]], _ named: NamedModel) {
+    private func show(_ made: [[GeneratedText]], _ named: NamedModel) throws {
         let isAlone = made.count == 1 && made[0].count == 1
         for (row, texts) in made.enumerated() {
             for (sample, text) in texts.enumerated() {
@@ -102,7 +102,7 @@ struct GenerateCommand: ParsableCommand {
                 Console.print(text.text)
                 guard logProbabilities else { continue }
                 for (id, log) in zip(text.tokens, text.logProbabilities) {
-                    Console.print(String(format: "%10.4f  ", log) + (named.base.tokenizer.token(id) ?? "\(id)"))
+                    Console.print(try String(format: "%10.4f  ", log) + (named.base.tokenizer.token(id) ?? "\(id)"))
                 }
                 if let log = text.endLogProbability { Console.print(String(format: "%10.4f  (end)", log)) }
             }

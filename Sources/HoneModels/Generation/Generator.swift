@@ -31,7 +31,7 @@ public struct Generator {
     /// - Throws: `HoneError` where `generation_config.json` is damaged.
     public init(_ model: BaseModel, transformer: Transformer? = nil) throws {
         self.init(
-            transformer ?? model.transformer, tokenizer: model.tokenizer, padId: model.padId,
+            transformer ?? model.transformer, tokenizer: try model.tokenizer, padId: model.padId,
             endIds: try GenerationDefaults(model).endIds)
     }
 
