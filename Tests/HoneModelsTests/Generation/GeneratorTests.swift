@@ -98,7 +98,7 @@ struct GeneratorTests {
                 #expect(joined["\(place).\(sample)", default: ""] == text.text)
                 #expect(silent[place][sample].text == text.text)
                 let (prompt, all) = (prompts[place], prompts[place] + text.tokens)
-                #expect(model.tokenizer.decode(prompt) + text.text == model.tokenizer.decode(all))
+                #expect(try model.tokenizer.decode(prompt) + text.text == model.tokenizer.decode(all))
             }
         }
     }
