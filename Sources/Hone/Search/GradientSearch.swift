@@ -287,7 +287,7 @@ struct GradientSearch {
     }
 
     /// The most tokens of a step's rows for which several rates are tried in one batch: more keep the processor busy alone.
-    private static let mostTokensToJoin = 1024
+    private static let mostTokensToJoin = 256
 
     /// Whether an adapter's trials run in one batch.
     private func trialsJoin(_ adapter: Adapter) throws -> Bool {
