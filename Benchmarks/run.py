@@ -18,9 +18,11 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import classification
 import common
 import generation
 import scoring
+import search
 from common import CACHE, INNER, KEYS, LAYERS, RANK, ROOT, TOKENS, WIDTH, run
 
 # How far the first losses, or the log-likelihoods, of both may be apart: relatively, and in nats.
@@ -29,6 +31,8 @@ BENCHMARKS = {
     "lora-f32": dict(dtype="float32", lengths="even", batch=4, bound=2e-5),
     "lora-ragged": dict(dtype="bfloat16", lengths="ragged", batch=16, bound=2e-3),
     "score-choices": dict(work=scoring.choices, rows=32, batch=16, bound=1e-3),
+    **classification.BENCHMARKS,
+    **search.BENCHMARKS,
     **generation.BENCHMARKS,
 }
 

@@ -60,10 +60,11 @@ public struct JointTrainer {
 
     /// Runs all steps, or until `shouldStop` says so.
     ///
-    /// - Parameter report: told of each step, with the lowest loss and its rate; `tokens` counts those of all copies.
+    /// - Parameter report: told of each step, with the lowest loss and its rate, `tokens` counting those of all copies; and the
+    ///   loss of each copy, not a number for one that has diverged before.
     /// - Returns: one outcome a learning rate, in their order.
     public func run(
-        shouldStop: () -> Bool = { false }, report: (TrainingStep) throws -> Void = { _ in }
+        shouldStop: () -> Bool = { false }, report: (TrainingStep, _ losses: [Double]) throws -> Void = { _, _ in }
     ) throws -> [Outcome] {
         let objective = Objective(model: model, task: adapter.task, method: adapter.method)
         var states = try learningRates.map { _ in try TrainingState(parameters: adapter.parameters.copied()) }
@@ -94,7 +95,9 @@ public struct JointTrainer {
             if var best {
                 best.tokens = active.count * rows.reduce(0) { $0 + $1.length }
                 best.seconds = monotonicSeconds() - started
-                try report(best)
+                var all = learningRates.map { _ in Double.nan }
+                for (place, loss) in zip(active, losses) { all[place] = loss }
+                try report(best, all)
             }
             active.removeAll { diverged.contains($0) }
             if shouldStop() { break }

@@ -238,7 +238,7 @@ struct GradientSearch {
                 plan: plan(steps: steps, learningRate: rates[0]), learningRates: rates
             ).run(
                 shouldStop: shouldStop,
-                report: { step in
+                report: { step, _ in
                     seconds += step.seconds
                     try report(.step(method: method.name, step, of: steps))
                 })
