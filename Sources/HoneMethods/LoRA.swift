@@ -62,10 +62,10 @@ public struct LoRA: Method {
     private func targets(_ configuration: TransformerConfiguration) throws -> [(
         path: String, outputs: Int, inputs: Int
     )] {
-        let sites: [(path: String, outputs: Int, inputs: Int)] = configuration.linearSites.compactMap {
+        let all: [(path: String, outputs: Int, inputs: Int)] = configuration.linearSites.compactMap {
             if case .linear(let outputs, let inputs) = $0.kind { ($0.path, outputs, inputs) } else { nil }
         }
-        let sites = try inChosenLayers(sites, of: configuration)
+        let sites = try inChosenLayers(all, of: configuration)
         let wanted = settings.words("targets")
         guard !wanted.isEmpty else {
             throw HoneError(.mismatch, "names no map; `all` stands for every map of the layers", item: "lora targets")

@@ -30,7 +30,7 @@ import Testing
         -> (alone: Double, spread: Double)
     {
         try withoutGradients {
-            let rows = texts.map { model.tokenizer.encode($0, addSpecialTokens: false) }
+            let rows = try texts.map { try model.tokenizer.encode($0, addSpecialTokens: false) }
             let together = try model.transformer.attaching(.byRows(groups)).states(TokenBatch(rows, padId: model.padId))
             let owners = groups.flatMap { group in Array(repeating: group.attachments, count: group.rowCount) }
             var (difference, spread) = (0.0, 0.0)
