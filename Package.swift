@@ -17,6 +17,7 @@ let package = Package(
     products: [
         .library(name: "HoneFormats", targets: ["HoneFormats"]),
         .library(name: "HoneTorch", targets: ["HoneTorch"]),
+        .library(name: "HoneImages", targets: ["HoneImages"]),
         .library(name: "HoneHub", targets: ["HoneHub"]),
         .library(name: "HoneText", targets: ["HoneText"]),
         .library(name: "HoneModels", targets: ["HoneModels"]),
@@ -39,8 +40,13 @@ let package = Package(
         // Downloads through libcurl, loaded at run time: wherever Swift is, it is too.
         .target(name: "CHoneTransfer", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
         .target(name: "HoneHub", dependencies: ["CHoneTransfer", "HoneFormats"]),
+        // PNG and JPEG files through libpng and libjpeg-turbo, loaded at run time: no Swift package for images is kept well enough, and
+        // these two read what hostile files hold every day. `Scripts/set-up` fetches them out of Pillow's wheel, so that samples are
+        // the reference's; an installed libjpeg.so.62 and libpng16.so.16 do as well.
+        .target(name: "CHoneImages", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
+        .target(name: "HoneImages", dependencies: ["CHoneImages", "HoneFormats"]),
         .target(name: "HoneText", dependencies: ["HoneFormats"]),
-        .target(name: "HoneModels", dependencies: ["HoneFormats", "HoneTorch", "HoneHub", "HoneText"]),
+        .target(name: "HoneModels", dependencies: ["HoneFormats", "HoneTorch", "HoneHub", "HoneImages", "HoneText"]),
         .target(name: "HoneTasks", dependencies: ["HoneFormats", .product(name: "Yams", package: "Yams")]),
         .target(
             name: "HoneMethods", dependencies: ["HoneFormats", "HoneTorch", "HoneText", "HoneModels", "HoneTasks"]),
@@ -70,6 +76,7 @@ let package = Package(
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
         .testTarget(name: "HoneHubTests", dependencies: ["HoneHub"]),
+        .testTarget(name: "HoneImagesTests", dependencies: ["HoneImages", "HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneModelsTests", dependencies: ["HoneModels", "HoneMethods"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),

@@ -15,6 +15,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import generation
 import lora
 import scoring
 from common import CACHE, ROOT
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "lora-length": dict(work=lora.lengths, dtype="bfloat16", shapes=[
         (128, 32), (512, 8), (2048, 2), (4096, 1), (256, 1), (256, 4), (256, 16), (256, 32)]),
     "score-choices": dict(work=scoring.choices, rows=32, batch=4, bound=1e-3),
+    **generation.BENCHMARKS,
 }
 
 
@@ -41,6 +43,8 @@ def main():
     parser.add_argument("--hone", default=ROOT / ".build/release/hone")
     peers = os.environ.get("HONE_PEERS")
     parser.add_argument("--python", default=peers + "/bin/python" if peers else sys.executable)
+    llama = os.environ.get("HONE_LLAMA")
+    parser.add_argument("--llama-python", default=llama + "/bin/python" if llama else None)
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown or options.rounds < 1 or options.steps < 1:

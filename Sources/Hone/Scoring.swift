@@ -128,7 +128,8 @@ private struct ScoringReader {
         }
         self.named = named
         self.options = options
-        startId = named.base.tokenizer.bosId ?? named.base.tokenizer.eosId
+        let tokenizer = try named.base.tokenizer
+        startId = tokenizer.bosId ?? tokenizer.eosId
     }
 
     /// One example a continuation, and how many contexts were cut at their beginning.
@@ -136,7 +137,7 @@ private struct ScoringReader {
         if let run = named.run { return (try rows.flatMap { try trained($0, run.specialist.encoder) }, 0) }
         // All at once, so that they are tokenised in parallel.
         let pairs = rows.map { row in parts(row) }
-        let tokenizer = named.base.tokenizer
+        let tokenizer = try named.base.tokenizer
         let contexts = tokenizer.encode(pairs.map(\.context))
         let separates = named.base.configuration.decoder != nil
         let texts = pairs.flatMap { pair in

@@ -63,7 +63,12 @@ struct DoctorCommand: ParsableCommand {
         let opening = try milliseconds { loaded = try BaseModel(location) }
         guard let loaded else { return .null }
         let opened = SystemFacts.residentBytes
-        let batch = try TokenBatch([[0]], padId: loaded.padId)
+        let configuration = loaded.configuration
+        let batch =
+            try configuration.patches.map {
+                try TokenBatch(
+                    pixels: Tensor.zeros([1, $0.channels, $0.imageHeight, $0.imageWidth]), for: configuration)
+            } ?? TokenBatch([[0]], padId: loaded.padId)
         let first = try milliseconds { try withoutGradients { _ = try loaded.transformer.states(batch) } }
         let used = SystemFacts.residentBytes
         let second = try milliseconds { try withoutGradients { _ = try loaded.transformer.states(batch) } }

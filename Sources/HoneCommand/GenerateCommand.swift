@@ -73,8 +73,8 @@ struct GenerateCommand: ParsableCommand {
         guard !wanted.isEmpty else {
             throw HoneError(.usage, "there is nothing to go on from: give prompts, --file, or lines")
         }
-        let named = try NamedModel(folder, base: model)
-        let generator = try named.generator()
+        let named = try NamedModel(folder, base: model, dtype: writing.dtype.dtype, exact: writing.exact)
+        let generator = try named.generator(quantises: writing.dtype == .int8)
         let requests = try wanted.map { GenerationRequest(prompt: try named.prompt($0, isTrusted: readsSpecialTokens)) }
         Interruption.install()
         let start = monotonicSeconds()
@@ -85,16 +85,16 @@ struct GenerateCommand: ParsableCommand {
             shouldStop: { Interruption.isWished })
         let seconds = monotonicSeconds() - start
         if json {
-            Console.print(json: report(wanted, made, named, seconds: seconds))
+            Console.print(json: report(wanted, made, named, generator, seconds: seconds))
         } else if streams {
             Console.print("")
         } else {
-            show(made, named)
+            try show(made, named)
         }
         if Interruption.isWished { throw ExitCode(130) }
     }
 
-    private func show(_ made: [[GeneratedText]], _ named: NamedModel) {
+    private func show(_ made: [[GeneratedText]], _ named: NamedModel) throws {
         let isAlone = made.count == 1 && made[0].count == 1
         for (row, texts) in made.enumerated() {
             for (sample, text) in texts.enumerated() {
@@ -102,17 +102,20 @@ struct GenerateCommand: ParsableCommand {
                 Console.print(text.text)
                 guard logProbabilities else { continue }
                 for (id, log) in zip(text.tokens, text.logProbabilities) {
-                    Console.print(String(format: "%10.4f  ", log) + (named.base.tokenizer.token(id) ?? "\(id)"))
+                    Console.print(try String(format: "%10.4f  ", log) + (named.base.tokenizer.token(id) ?? "\(id)"))
                 }
                 if let log = text.endLogProbability { Console.print(String(format: "%10.4f  (end)", log)) }
             }
         }
     }
 
-    private func report(_ prompts: [String], _ made: [[GeneratedText]], _ named: NamedModel, seconds: Double) -> JSON {
+    private func report(
+        _ prompts: [String], _ made: [[GeneratedText]], _ named: NamedModel, _ generator: Generator, seconds: Double
+    ) -> JSON {
         let tokens = made.joined().reduce(0) { $0 + $1.tokens.count }
         return [
-            "model": .string(named.path),
+            "model": .string(named.path), "dtype": .string(writing.dtype.rawValue),
+            "weight_bytes": generator.weightBytes.map { .integer($0) } ?? .null,
             "generations": .array(
                 zip(prompts, made).map { prompt, texts in
                     ["prompt": .string(prompt), "texts": .array(texts.map(describe))]

@@ -123,7 +123,7 @@ public struct ExampleEncoder: Sendable {
         } else {
             chat = nil
         }
-        tokenizer = model.tokenizer
+        tokenizer = try model.tokenizer
         var options = options
         options.maximumLength = min(options.maximumLength, model.maximumLength)
         limit = preamble.isEmpty ? options.maximumLength : model.maximumLength

@@ -249,7 +249,7 @@ extension LoRA {
             throw HoneError(.badFile, "holds no LoRA tensors", file: folder.tensorFile)
         }
         try checkComplete(parameters, configuration.targetModules, for: model, folder: folder)
-        for (site, module) in model.family.modules(model.configuration) {
+        for (site, module, _) in model.family.modules(model.configuration) {
             switch (parameters[site + ".lora_A"], parameters[site + ".lora_B"]) {
             case (nil, nil): continue
             case (let down?, let up?) where down.size(0) == up.size(1): continue

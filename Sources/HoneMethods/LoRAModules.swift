@@ -10,10 +10,13 @@ extension LoRA {
     static func moduleSites(of model: BaseModel) -> [String: String] {
         let prefix = model.family.prefix
         var sites: [String: String] = [:]
-        for (site, module) in model.family.modules(model.configuration) {
-            let bare = module.hasPrefix(prefix) ? String(module.dropFirst(prefix.count)) : module
-            sites[wrapper + bare] = site
-            sites[wrapper + prefix + bare] = site
+        for (site, module, file) in model.family.modules(model.configuration) {
+            // Adapters of earlier versions call modules as files do.
+            for name in [module, file] {
+                let bare = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
+                sites[wrapper + bare] = site
+                sites[wrapper + prefix + bare] = site
+            }
         }
         return sites
     }
@@ -55,8 +58,8 @@ extension LoRA {
             guard isQuickToMatch(text), let pattern = try? Regex(text) else { return }
             isNamed = { module in (try? pattern.wholeMatch(in: module)) != nil }
         }
-        for (site, module) in model.family.modules(model.configuration)
-        where parameters[site + ".lora_A"] == nil && isNamed(module) {
+        for (site, module, file) in model.family.modules(model.configuration)
+        where parameters[site + ".lora_A"] == nil && (isNamed(module) || isNamed(file)) {
             throw HoneError(
                 .mismatch, "the configuration names this module, and the file holds nothing for it",
                 file: folder.tensorFile, item: module)

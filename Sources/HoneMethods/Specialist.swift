@@ -137,7 +137,7 @@ public struct Specialist {
         for indices in Specialist.batches(prompts.map(\.count), tokens: 2048) {
             let made = try transformer.generate(
                 from: indices.map { prompts[$0] }, padId: base.padId, options: options, rowIds: indices)
-            for (index, ids) in zip(indices, made) { texts[index] = base.tokenizer.decode(ids) }
+            for (index, ids) in zip(indices, made) { texts[index] = try base.tokenizer.decode(ids) }
         }
         return texts
     }

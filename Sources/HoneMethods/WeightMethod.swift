@@ -38,8 +38,7 @@ enum WeightMethod {
         var tensors: [(name: String, tensor: Tensor)] = []
         for parameter in parameters.all where parameter.group == .adapter {
             guard let name = names[parameter.name] else { continue }
-            let tensor = try parameter.tensor.detached()
-            tensors.append((name.source, name.isTransposed ? try tensor.transpose(0, 1).contiguous() : tensor))
+            tensors.append((name.source, try name.toFile(parameter.tensor.detached())))
         }
         try folder.writeTensors(tensors, file: "weights.safetensors")
     }
@@ -60,8 +59,7 @@ enum WeightMethod {
                     .mismatch, "the base model has no such weight; this adapter is for another base",
                     file: folder.tensorFile, item: source)
             }
-            var tensor = try folder.tensor(source)
-            if name.isTransposed, tensor.rank == 2 { tensor = try tensor.transpose(0, 1) }
+            let tensor = try name.fromFile(folder.tensor(source))
             guard tensor.shape == shapes[name.name] else {
                 throw HoneError(
                     .mismatch, "shape \(tensor.shape) does not fit the base's \(shapes[name.name] ?? [])",

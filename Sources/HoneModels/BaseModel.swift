@@ -1,6 +1,7 @@
 import Foundation
 import HoneFormats
 import HoneHub
+import HoneImages
 import HoneText
 import HoneTorch
 
@@ -24,9 +25,14 @@ public struct BaseModel {
     public let family: any ModelFamily.Type
     /// The transformer with its weights.
     public let transformer: Transformer
-    /// The tokenizer.
-    public let tokenizer: Tokenizer
-    /// How the model's own folder says that sequences become vectors.
+    /// What turns the input into numbers.
+    enum Input {
+        case text(Tokenizer)
+        case images(ImagePreparation)
+    }
+
+    let input: Input
+    /// How the model's own folder says that sequences become vectors; of images, it is the first token's.
     public let pooling: Pooling
     private let identity: WeightIdentity
 
@@ -43,8 +49,30 @@ public struct BaseModel {
     /// The transformer's configuration.
     public var configuration: TransformerConfiguration { transformer.configuration }
 
+    /// Whether the model reads images; it reads text otherwise.
+    public var readsImages: Bool { configuration.patches != nil }
+
+    /// The tokenizer.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` for a model of images.
+    public var tokenizer: Tokenizer {
+        get throws {
+            guard case .text(let tokenizer) = input else {
+                throw HoneError(.mismatch, "this model reads images, not text", file: folder)
+            }
+            return tokenizer
+        }
+    }
+
+    /// What happens to images before the model sees them; `nil` for a model of text.
+    public var imagePreparation: ImagePreparation? {
+        if case .images(let preparation) = input { preparation } else { nil }
+    }
+
     /// The number that pads rows; attention never looks at it.
-    public var padId: Int { tokenizer.padId ?? 0 }
+    public var padId: Int {
+        if case .text(let tokenizer) = input { tokenizer.padId ?? 0 } else { 0 }
+    }
 
     /// The longest sequence in tokens, counting special ones.
     public var maximumLength: Int { configuration.maximumLength }
@@ -91,7 +119,14 @@ public struct BaseModel {
         } catch let error as HoneError {
             throw error.inFile(configFile)
         }
-        tokenizer = try Tokenizer(folder: folder)
+        self.location = location
+        if let patches = transformer.configuration.patches {
+            input = .images(try patches.preparation(folder: folder))
+            pooling = .first
+            return
+        }
+        let tokenizer = try Tokenizer(folder: folder)
+        input = .text(tokenizer)
         let known = transformer.configuration.vocabularySize
         // Ids may have holes, so that not their number counts but the largest.
         let special = [
@@ -105,7 +140,6 @@ public struct BaseModel {
                 item: name == "token" ? "tokenizer.json" : "\(name)_token")
         }
         pooling = try BaseModel.pooling(folder: folder, isCausal: transformer.configuration.isCausal)
-        self.location = location
     }
 
     /// The same model with another transformer, such as one of its stacks.
@@ -115,7 +149,7 @@ public struct BaseModel {
         location = other.location
         family = other.family
         self.transformer = transformer
-        tokenizer = other.tokenizer
+        input = other.input
         pooling = other.pooling
         identity = other.identity
     }
@@ -128,7 +162,7 @@ public struct BaseModel {
         location = ModelLocation(folder: folder)
         self.family = family
         self.transformer = transformer
-        self.tokenizer = tokenizer
+        input = .text(tokenizer)
         self.pooling = pooling
         identity = WeightIdentity(known: fingerprint)
     }
@@ -145,7 +179,9 @@ public struct BaseModel {
     /// How the model takes conversations, as its folder says; `nil` where the folder has no chat template.
     ///
     /// - Throws: `HoneError` with the template's file and line, where it cannot be read or uses what Hone does not have.
-    public func chatFormat() throws -> ChatFormat? { try ChatFormat(folder: folder, tokenizer: tokenizer) }
+    public func chatFormat() throws -> ChatFormat? {
+        readsImages ? nil : try ChatFormat(folder: folder, tokenizer: tokenizer)
+    }
 
     /// One vector a row from states `[rows, length, width]`: `[rows, width]`.
     public func pooled(_ states: Tensor, of batch: TokenBatch) throws -> Tensor {
@@ -169,6 +205,7 @@ public struct BaseModel {
     /// Texts are sorted by length for the work and come back in their order.
     public func sentenceEmbeddings(_ texts: [String], batchSize: Int = 64, maximumLength: Int = 256) throws -> Tensor {
         let limit = min(maximumLength, configuration.maximumLength)
+        let tokenizer = try tokenizer
         let rows = texts.map { tokenizer.encoding($0, maximumLength: limit).ids }
         let order = rows.indices.sorted { (rows[$0].count, $0) < (rows[$1].count, $1) }
         return try withoutGradients {

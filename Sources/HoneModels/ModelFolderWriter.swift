@@ -37,7 +37,7 @@ extension BaseModel {
                     found.insert(own.name)
                     let plain = try withoutGradients {
                         let tensor = try new.detached().to(.cpu).to(DType(entry.dtype))
-                        return try (own.isTransposed && tensor.rank == 2 ? tensor.transpose(0, 1) : tensor).contiguous()
+                        return try own.toFile(tensor).contiguous()
                     }
                     guard plain.shape == entry.shape else {
                         throw HoneError(.mismatch, "has shape \(plain.shape), not \(entry.shape)", item: entry.name)

@@ -11,7 +11,7 @@ struct Segments {
 /// A padded batch as one row of tokens without padding: linear maps and norms see real tokens only, and those that several rows
 /// have in common once; attention keeps the rows apart.
 struct Packing {
-    /// All tokens as one row.
+    /// All tokens as one row; images as they are.
     let batch: TokenBatch
     /// The rows, or the tree of them.
     let segments: Segments
@@ -53,6 +53,10 @@ struct Packing {
             let length = length
             places = try Tensor(
                 given.lengths.enumerated().flatMap { row, count in (0..<count).map { row * length + $0 } })
+        }
+        if given.pixels != nil {
+            batch = given
+            return
         }
         let count = given.tokenCount
         let places = places

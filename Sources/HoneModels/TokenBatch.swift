@@ -1,7 +1,7 @@
 import HoneFormats
 import HoneTorch
 
-/// Rows of token numbers, padded to one length.
+/// Rows of token numbers, padded to one length; or images, whose patches are the tokens.
 public struct TokenBatch {
     /// Where the padding stands.
     public enum Side: Sendable {
@@ -11,10 +11,12 @@ public struct TokenBatch {
         case left
     }
 
-    /// `[rows, length]`, `int64`.
+    /// `[rows, length]`, `int64`; of images, `[rows, 0]`.
     public let ids: Tensor
     /// `[rows, length]`, `int64`; absent where all are of type 0.
     public let typeIds: Tensor?
+    /// `[rows, channels, height, width]`, where the rows are images.
+    public let pixels: Tensor?
     /// How many tokens each row has.
     public let lengths: [Int]
     /// Where the padding stands.
@@ -25,7 +27,7 @@ public struct TokenBatch {
     let rows: [[Int]]
 
     /// The length of the longest row.
-    public var length: Int { ids.size(1) }
+    public let length: Int
     /// How many rows there are.
     public var rowCount: Int { lengths.count }
     /// How many tokens there are, without padding.
@@ -35,7 +37,21 @@ public struct TokenBatch {
     init(packed ids: Tensor, typeIds: Tensor?, count: Int) {
         self.ids = ids
         self.typeIds = typeIds
+        pixels = nil
+        length = count
         lengths = [count]
+        side = .right
+        valid = nil
+        rows = []
+    }
+
+    /// Images of so many tokens each, `[rows, channels, height, width]`.
+    init(pixels: Tensor, length: Int) throws {
+        ids = try Tensor.zeros([pixels.size(0), 0], .int64)
+        typeIds = nil
+        self.pixels = pixels
+        self.length = length
+        lengths = Array(repeating: length, count: pixels.size(0))
         side = .right
         valid = nil
         rows = []
@@ -66,7 +82,9 @@ public struct TokenBatch {
             return try Tensor(flat, shape: [rows.count, length], on: device)
         }
         self.side = side
+        self.length = length
         self.rows = rows
+        pixels = nil
         lengths = rows.map(\.count)
         ids = try padded(rows, with: padId)
         self.typeIds = try typeIds.map { try padded($0, with: 0) }

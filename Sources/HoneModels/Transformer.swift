@@ -76,10 +76,10 @@ public struct Transformer {
     }
 
     /// The type that activations are computed in: that of the base weights.
-    public var dtype: DType { weights["embeddings.tokens.weight"]?.dtype ?? .float32 }
+    public var dtype: DType { weights[configuration.inputWeight]?.dtype ?? .float32 }
 
     /// Where the weights are.
-    public var device: Device { weights["embeddings.tokens.weight"]?.device ?? .cpu }
+    public var device: Device { weights[configuration.inputWeight]?.device ?? .cpu }
 
     /// The same transformer with its base weights in another type or place.
     public func converted(to dtype: DType? = nil, on device: Device? = nil) throws -> Transformer {
@@ -215,8 +215,8 @@ struct TransformerStack {
     }
 
     private var attachments: Attachments { resolver.attachments }
-    private var dtype: DType { resolver.weights["embeddings.tokens.weight"]?.dtype ?? .float32 }
-    private var device: Device { resolver.weights["embeddings.tokens.weight"]?.device ?? .cpu }
+    private var dtype: DType { resolver.weights[configuration.inputWeight]?.dtype ?? .float32 }
+    private var device: Device { resolver.weights[configuration.inputWeight]?.device ?? .cpu }
 
     /// A weight of this stack by its name without prefix.
     private func weight(_ name: String) throws -> Tensor { try resolver.tensor(configuration.prefix + name) }
@@ -240,6 +240,11 @@ struct TransformerStack {
     func run(_ batch: TokenBatch, memory: EncoderMemory?, cache: KeyValueCache?) throws -> (
         states: Tensor, packing: Packing?
     ) {
+        guard (configuration.patches == nil) == (batch.pixels == nil) else {
+            throw HoneError(
+                .mismatch,
+                batch.pixels == nil ? "this model reads images, not text" : "this model reads text, not images")
+        }
         let past = cache?.length ?? 0
         // Prompts stand before what is read, not before what is written.
         var prompts = past == 0 && memory == nil ? attachments.prompts : []
@@ -248,7 +253,8 @@ struct TransformerStack {
         let queries = promptLength + batch.length
         let rowCounts = batch.lengths.map { promptLength + $0 }
         let reach = batch.side == .left ? largestSum(cache?.rowLengths ?? [], rowCounts) : past + queries
-        guard reach <= configuration.maximumLength || configuration.positions != .learned else {
+        // Only what is counted takes a position: before patches, prompts have none.
+        guard reach <= configuration.maximumLength || configuration.positions != .learned || batch.pixels != nil else {
             throw HoneError(
                 .badData,
                 "\(reach) tokens are more than the model's \(configuration.maximumLength) positions; "
@@ -263,6 +269,7 @@ struct TransformerStack {
             : nil
         let places = try packing?.packed(positions) ?? positions
         var state = try embed(packing?.batch ?? batch, prompts: prompts, positions: places)
+        if packing != nil { state = try state.reshaped([1, -1, configuration.width]) }
         let allValid =
             try cache?.valid(followedBy: valid, new: queries, rows: batch.rowCount, on: device)
             ?? (cache == nil ? valid : nil)
@@ -313,15 +320,23 @@ struct TransformerStack {
         return try (new + before).clamped(min: 0).to(.int64)
     }
 
+    /// Vectors `[rows, length, tokenWidth]` with prompts in front of every row.
+    private func leading(_ prompts: [Tensor], _ vectors: Tensor) throws -> Tensor {
+        if prompts.isEmpty { return vectors }
+        let front = try Tensor.concatenated(prompts).unsqueezed(0)
+        let repeated = try front.expanded([vectors.size(0), front.size(1), front.size(2)])
+        return try Tensor.concatenated([repeated, vectors], dimension: 1)
+    }
+
     private func embed(_ batch: TokenBatch, prompts: [Tensor], positions: Tensor) throws -> Tensor {
-        let table = try resolver.tensor("embeddings.tokens.weight")
+        if let patches = configuration.patches, let pixels = batch.pixels {
+            let vectors = try patches.vectors(of: pixels.to(dtype).to(device), weight: weight)
+            return try attachments.passing(configuration.prefix + "embeddings", leading(prompts, vectors))
+        }
+        let table = try resolver.tensor(configuration.inputWeight)
         var state = try table.embedding(batch.ids.to(device))
         if configuration.scalesEmbeddings { state = try state * Double(configuration.width).squareRoot() }
-        if !prompts.isEmpty {
-            let front = try Tensor.concatenated(prompts).unsqueezed(0)
-            let repeated = try front.expanded([batch.rowCount, front.size(1), front.size(2)])
-            state = try Tensor.concatenated([repeated, state], dimension: 1)
-        }
+        state = try leading(prompts, state)
         if configuration.tokenWidth != configuration.width {
             state = try state.linear(weight("embeddings.projection.weight"))
         }

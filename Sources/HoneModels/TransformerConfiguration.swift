@@ -8,6 +8,8 @@ import HoneTorch
 /// | name | shape |
 /// |---|---|
 /// | `embeddings.tokens.weight` | `[vocabularySize, tokenWidth]` |
+/// | `embeddings.patches.weight`, `.bias` | `[width, channels, patchHeight, patchWidth]`, `[width]`, in place of tokens |
+/// | `embeddings.class.weight` | `[1, width]`, before the patches; also `embeddings.distillation.weight` |
 /// | `embeddings.projection.weight` | `[width, tokenWidth]`, where the two differ |
 /// | `embeddings.positions.weight` | `[positionOffset + maximumLength, width]`, learned positions only |
 /// | `embeddings.relativePositions.weight` | `[buckets, headCount]`, where distances have a bias |
@@ -111,6 +113,40 @@ public struct TransformerConfiguration: Hashable, Sendable {
         case joinedByHead
     }
 
+    /// Images as tokens: cut into patches that do not overlap, each brought to the model's width by one linear map
+    /// (Dosovitskiy et al. 2021, section 3.1). A learned token stands before them, whose state stands for the image.
+    public struct Patches: Hashable, Sendable {
+        /// How many numbers a pixel has: 3 for colours, 1 for grey.
+        public var channels: Int
+        /// The height of images in pixels.
+        public var imageHeight: Int
+        /// The width of images in pixels.
+        public var imageWidth: Int
+        /// The height of a patch in pixels.
+        public var patchHeight: Int
+        /// The width of a patch in pixels.
+        public var patchWidth: Int
+        /// Whether a second learned token stands after the first, as models have it that were taught by another model
+        /// (Touvron et al. 2021, section 4).
+        public var hasDistillationToken = false
+
+        /// How many patches stand one below the other, and side by side; what is left over at the edges is not seen.
+        public var grid: (rows: Int, columns: Int) { (imageHeight / patchHeight, imageWidth / patchWidth) }
+        /// How many learned tokens stand before the patches.
+        public var leading: Int { hasDistillationToken ? 2 : 1 }
+        /// How many tokens an image has.
+        public var length: Int { leading + grid.rows * grid.columns }
+
+        /// Patches of the given sizes.
+        public init(channels: Int, imageHeight: Int, imageWidth: Int, patchHeight: Int, patchWidth: Int) {
+            self.channels = channels
+            self.imageHeight = imageHeight
+            self.imageWidth = imageWidth
+            self.patchHeight = patchHeight
+            self.patchWidth = patchWidth
+        }
+    }
+
     /// Layers in which a position sees only those that are near (Beltagy et al. 2020).
     public struct Window: Hashable, Sendable {
         /// How many positions are seen, itself included.
@@ -137,6 +173,8 @@ public struct TransformerConfiguration: Hashable, Sendable {
     public var maximumLength: Int
     /// The length of a token's vector in its table, where a map brings it to `width`; `width` where left out.
     public var tokenWidth: Int
+    /// What images are cut into; absent in models of text.
+    public var patches: Patches?
     /// How many token types there are; 0 for none.
     public var tokenTypeCount = 0
     /// Kind of norm.
@@ -243,13 +281,24 @@ public struct TransformerConfiguration: Hashable, Sendable {
 
     /// Every weight that a model of this configuration has, with its shape, in the order of the forward pass.
     public var weightShapes: [(name: String, shape: [Int])] {
-        var all: [(name: String, shape: [Int])] = [("embeddings.tokens.weight", [vocabularySize, tokenWidth])]
+        var all: [(name: String, shape: [Int])] = []
+        if let patches {
+            all.append((inputWeight, [width, patches.channels, patches.patchHeight, patches.patchWidth]))
+            all.append(("embeddings.patches.bias", [width]))
+            all.append(("embeddings.class.weight", [1, width]))
+            if patches.hasDistillationToken { all.append(("embeddings.distillation.weight", [1, width])) }
+        } else {
+            all.append((inputWeight, [vocabularySize, tokenWidth]))
+        }
         for stack in stacks { all += stack.stackShapes.map { (stack.prefix + $0.name, $0.shape) } }
         if hasLanguageHead && tokenWidth != width { all.append(("head.projection.weight", [tokenWidth, width])) }
         if hasLanguageHead && !tiesHead { all.append(("head.weight", [vocabularySize, tokenWidth])) }
         if hasHeadOffset { all.append((TransformerConfiguration.headOffset, [1, vocabularySize])) }
         return all
     }
+
+    /// The name of the weight that turns the input into vectors: every model has it, and the others lie where it lies.
+    public var inputWeight: String { patches == nil ? "embeddings.tokens.weight" : "embeddings.patches.weight" }
 
     /// The weights of one stack, without its prefix.
     private var stackShapes: [(name: String, shape: [Int])] {

@@ -34,7 +34,7 @@ enum WeightLoader {
                 throw HoneError(
                     .unsupported, "weights of type \(tensor.dtype) are not supported", file: file.path, item: source)
             }
-            if weight.isTransposed, tensor.rank == 2 { tensor = try tensor.transpose(0, 1).contiguous() }
+            tensor = try weight.fromFile(tensor)
             guard let shape = shapes[weight.name], tensor.shape == shape else {
                 throw HoneError(
                     .mismatch, "has shape \(tensor.shape), the config asks for \(shapes[weight.name] ?? [])",

@@ -118,7 +118,7 @@ public enum TinyModel: String, CaseIterable, Sendable {
             // Checkpoints of BERT and GPT-2 are bare, the others carry the prefix everywhere but on the head.
             let isBare = family == BERT.self || family == GPT2.self || weight.name == "head.weight"
             let name = (isBare ? "" : family.prefix) + weight.source
-            tensors.append((name, weight.isTransposed ? try tensor.transpose(0, 1).contiguous() : tensor))
+            tensors.append((name, try weight.toFile(tensor)))
         }
         try TensorFiles.write(tensors, metadata: ["format": "pt"], to: folder + "/model.safetensors")
     }

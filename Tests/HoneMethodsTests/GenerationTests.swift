@@ -22,9 +22,9 @@ import Testing
             made.attachments(parameters, model: model.transformer, dropout: nil))
     }
 
-    private func prompts(_ model: BaseModel) -> [[Int]] {
-        [" the plum:", " one old file and the red:", " big", " we see one big old apple and one saw:", " grey and"]
-            .map { model.tokenizer.encode($0, addSpecialTokens: false) }
+    private func prompts(_ model: BaseModel) throws -> [[Int]] {
+        try [" the plum:", " one old file and the red:", " big", " we see one big old apple and one saw:", " grey and"]
+            .map { try model.tokenizer.encode($0, addSpecialTokens: false) }
     }
 
     /// Greedy generation that computes everything anew for every token.
@@ -48,7 +48,7 @@ import Testing
         let transformer = try transformer(model, with: method)
         var options = GenerationOptions()
         options.maximumNewTokens = 12
-        let prompts = prompts(model)
+        let prompts = try prompts(model)
         let together = try transformer.generate(from: prompts, padId: model.padId, options: options)
         for (prompt, made) in zip(prompts, together) {
             #expect(made == (try recomputed(transformer, prompt, tokens: 12)))
@@ -63,7 +63,7 @@ import Testing
         let model = try kind.load(in: scratch)
         var options = GenerationOptions()
         options.maximumNewTokens = 10
-        let prompts = prompts(model)
+        let prompts = try prompts(model)
         let free = try model.transformer.generate(from: prompts, padId: model.padId, options: options)
         // Stopping at a token that some rows make and others make later or never.
         options.stopIds = [free[0][2]]
@@ -84,7 +84,7 @@ import Testing
         for (topK, topP) in [(0, 1.0), (5, 1.0), (0, 0.8)] {
             options.topK = topK
             options.topP = topP
-            let prompts = prompts(model)
+            let prompts = try prompts(model)
             func generate(_ rows: [Int]) throws -> [[Int]] {
                 try model.transformer.generate(
                     from: rows.map { prompts[$0] }, padId: model.padId, options: options, rowIds: rows)
@@ -102,7 +102,7 @@ import Testing
     @Test func `draws follow the probabilities, and top-k and top-p leave out what they say`() throws {
         let scratch = try TemporaryFolder()
         let model = try TinyModel.llama.load(in: scratch)
-        let prompt = prompts(model)[0]
+        let prompt = try prompts(model)[0]
         let (probabilities, order) = try withoutGradients {
             let states = try model.transformer.states(TokenBatch([prompt])).at(-1, dimension: 1)
             let values = try model.transformer.logits(states).softmax(-1).elements(Double.self)

@@ -33,7 +33,7 @@ import Testing
         let cut = try encoder(whole.ids.count - 5).encode(row(prompt, " plum"))
         #expect(!whole.isTruncated && cut.isTruncated)
         #expect(targets(cut) == targets(whole))
-        let start = model.tokenizer.bosId.map { [$0] } ?? []
+        let start = try model.tokenizer.bosId.map { [$0] } ?? []
         #expect(cut.ids == start + whole.ids.dropFirst(start.count + 5))
         let asked = try encoder(8).prompt(row(prompt, nil))
         #expect(asked == start + (try encoder(90).prompt(row(prompt, nil))).suffix(8 - start.count))

@@ -80,7 +80,7 @@ private struct JSONMutator {
     private static let families: [String] = {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: Reference.fixtures)) ?? []
         return names.filter { name in
-            ["config.json", "model.safetensors", "tokenizer.json"].allSatisfy {
+            ["config.json", "model.safetensors"].allSatisfy {
                 FileManager.default.fileExists(atPath: "\(Reference.fixtures)/\(name)/\($0)")
             }
         }.sorted()
@@ -88,6 +88,9 @@ private struct JSONMutator {
 
     /// A folder with a model and its files by name; weights also as a shard with an index.
     private struct Specimen {
+        static let changed = [
+            "config.json", "generation_config.json", "preprocessor_config.json", "model.safetensors.index.json",
+        ]
         let folder: String
         var originals: [(file: String, bytes: [UInt8])] = []
         var size = 0
@@ -115,7 +118,7 @@ private struct JSONMutator {
             for file in try files.contentsOfDirectory(atPath: folder) {
                 let bytes = Array(files.contents(atPath: "\(folder)/\(file)") ?? Data())
                 size += bytes.count
-                if ["config.json", "generation_config.json", "model.safetensors.index.json"].contains(file)
+                if Self.changed.contains(file)
                     || file.hasSuffix(".safetensors")
                 {
                     originals.append((file, bytes))
@@ -163,9 +166,15 @@ private struct JSONMutator {
         let start = Self.processorSeconds
         do {
             let model = try BaseModel(folder: specimen.folder)
-            _ = try GenerationDefaults(model)
             try withoutGradients {
-                _ = try model.transformer.states(TokenBatch([[1, 2, 3], [2, 1]], padId: model.padId))
+                if let patches = model.configuration.patches {
+                    let shape = [2, patches.channels, patches.imageHeight, patches.imageWidth]
+                    _ = try model.transformer.states(
+                        TokenBatch(pixels: Tensor.zeros(shape), for: model.configuration))
+                } else {
+                    _ = try GenerationDefaults(model)
+                    _ = try model.transformer.states(TokenBatch([[1, 2, 3], [2, 1]], padId: model.padId))
+                }
             }
         } catch let error as HoneError {
             if error.message.isEmpty { Issue.record("an error without words: \(name)") }

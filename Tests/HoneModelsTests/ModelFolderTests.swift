@@ -14,7 +14,8 @@ struct ModelFolderTests {
     ) throws -> Result {
         let source = Reference.fixtures + "/" + name
         return try withTemporaryFolder { folder in
-            for file in ["tokenizer.json", "tokenizer_config.json"] {
+            for file in ["tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"]
+            where FileManager.default.fileExists(atPath: source + "/" + file) {
                 try FileManager.default.copyItem(atPath: source + "/" + file, toPath: folder + "/" + file)
             }
             var tensors = try TensorFiles.read(source + "/model.safetensors")

@@ -6,10 +6,14 @@ import Testing
 /// Every family against transformers: the tolerances are the noise floors of `float32` and `float64`.
 struct ParityTests {
     static let names = encoders + causal
-    static let encoders = [
-        "bert-tiny", "bert-prefixed", "roberta", "roberta-far", "xlm-roberta", "distilbert", "distilbert-sinusoidal",
-        "mpnet",
-    ]
+    static let encoders =
+        [
+            "bert-tiny", "bert-prefixed", "roberta", "roberta-far", "xlm-roberta", "distilbert",
+            "distilbert-sinusoidal",
+            "mpnet",
+        ] + images
+    /// The models of `Scripts/fixtures/images.py`.
+    static let images = ["vit", "vit-oblong", "deit", "deit-taught"]
     static let causal = ["gpt2-tiny", "llama-tiny", "llama-untied"] + families
     /// The decoders of `Scripts/fixtures/families.py`.
     static let families = [
@@ -69,6 +73,21 @@ struct ParityTests {
         }
     }
 
+    @Test("gives the scores of the reference's classifiers of images", arguments: ["vit", "deit", "deit-taught"])
+    func imageScores(name: String) throws {
+        for (suffix, dtype, tolerance) in [("", DType.float32, 5e-5), ("64", .float64, 1e-10)] {
+            let reference = try Reference(name, dtype: dtype)
+            let classifier = try ImageClassifier(reference.model)
+            #expect(classifier.labels == ["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"])
+            let scores = try withoutGradients {
+                try classifier.scores(reference.model.transformer.states(reference.batch()))
+            }
+            let difference = try largestDifference(scores, reference.tensor("logits" + suffix))
+            #expect(difference < tolerance)
+            ParityRecord.add(name, "logits" + suffix, difference)
+        }
+    }
+
     @Test("gives the logits of the reference behind padding on the left", arguments: families)
     func leftPadding(name: String) throws {
         for (suffix, dtype, tolerance) in [("", DType.float32, 5e-5), ("64", .float64, 1e-10)] {
@@ -110,8 +129,7 @@ struct ParityTests {
         for weight in family.weightNames(reference.model.configuration) {
             let keys = ["gradient." + weight.source, "gradient." + family.prefix + weight.source]
             let key = try #require(keys.first { reference.tensors[$0] != nil }, "\(weight.source)")
-            var ours = try #require(weights[weight.name]?.gradient, "\(weight.name)")
-            if weight.isTransposed, ours.rank == 2 { ours = try ours.transpose(0, 1) }
+            let ours = try weight.toFile(#require(weights[weight.name]?.gradient, "\(weight.name)"))
             let difference = try largestDifference(ours, reference.tensor(key))
             #expect(difference < 1e-4, "\(key)")
             ParityRecord.add(name, "gradients", difference)

@@ -40,9 +40,10 @@ struct Reference {
         }
     }
 
-    /// The fixed batch, padded on the right.
+    /// The fixed batch, padded on the right; or of images.
     func batch() throws -> TokenBatch {
-        try TokenBatch(rows(), typeIds: tensors["token_type_ids"] == nil ? nil : rows("token_type_ids"))
+        if let pixels = tensors["pixel_values"] { return try TokenBatch(pixels: pixels, for: model.configuration) }
+        return try TokenBatch(rows(), typeIds: tensors["token_type_ids"] == nil ? nil : rows("token_type_ids"))
     }
 
     /// What a model computes with, as trainable copies, by Hone's names.
@@ -58,7 +59,7 @@ struct Reference {
     /// The loss that the fixture was trained with, of a transformer.
     ///
     /// Causal: mean cross-entropy of the tokens after the third. Encoders: cross-entropy of a linear head over the
-    /// mean of the last states.
+    /// mean of the last states, or over the first of an image.
     func loss(_ transformer: Transformer, head: [Tensor] = [], withTypes: Bool = true) throws -> Tensor {
         let batch = try withTypes ? batch() : TokenBatch(rows())
         let states = try transformer.states(batch)

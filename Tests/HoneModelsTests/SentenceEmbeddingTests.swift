@@ -29,7 +29,7 @@ struct SentenceEmbeddingTests {
         let rows = try #require(JSON.read(file: Reference.fixtures + "/sentence-embeddings.json").array).map(Row.init)
         #expect(rows.count == 12)
         let model = try BaseModel(folder: SentenceEmbeddingTests.folder)
-        for row in rows { #expect(model.tokenizer.encoding(row.text).ids == row.ids, "\(row.text)") }
+        for row in rows { #expect(try model.tokenizer.encoding(row.text).ids == row.ids, "\(row.text)") }
         for batchSize in [1, 5, 12] {
             let vectors = try model.sentenceEmbeddings(rows.map(\.text), batchSize: batchSize)
             #expect(vectors.shape == [12, 384])

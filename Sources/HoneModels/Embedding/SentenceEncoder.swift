@@ -12,6 +12,7 @@ public struct SentenceEncoder {
     /// The length of the vectors.
     public let width: Int
     private let model: BaseModel
+    private let tokenizer: Tokenizer
     private let transformer: Transformer
     /// The weights of the linear maps, in order.
     private let dense: [(weight: Tensor, bias: Tensor?)]
@@ -41,6 +42,7 @@ public struct SentenceEncoder {
         }
         self.layout = layout
         self.model = model
+        tokenizer = try model.tokenizer
         self.transformer = transformer ?? model.transformer
         var width = layout.pooling.count * model.configuration.width
         var dense: [(weight: Tensor, bias: Tensor?)] = []
@@ -80,14 +82,14 @@ public struct SentenceEncoder {
     /// The most tokens of a text, special ones counted.
     public var maximumLength: Int {
         let own = transformer.configuration.maximumLength - transformer.attachments.promptLength
-        return min(layout.maximumLength ?? model.tokenizer.settings.maximumLength ?? own, own)
+        return min(layout.maximumLength ?? tokenizer.settings.maximumLength ?? own, own)
     }
 
     /// The vectors of texts, `[texts, width]`, `float32`, in their order; the end of a text that is too long is cut off.
     ///
     /// Texts of similar length are computed together; a text's vector does not depend on which.
     public func vectors(_ texts: [String]) throws -> Tensor {
-        let (tokenizer, limit) = (model.tokenizer, maximumLength)
+        let limit = maximumLength
         let rows = texts.map { text in
             let whole = layout.lowercases ? (layout.prompt + text).lowercased() : layout.prompt + text
             let ids = tokenizer.encoding(whole, maximumLength: limit).ids
@@ -124,8 +126,8 @@ public struct SentenceEncoder {
     /// How many tokens the prompt takes, those put before a text counted and those put behind it not.
     private var promptLength: Int {
         guard !layout.prompt.isEmpty else { return 0 }
-        let ids = model.tokenizer.encoding(layout.prompt).ids
-        let endsWithMark = ids.last.map { $0 == model.tokenizer.sepId || $0 == model.tokenizer.eosId } ?? false
+        let ids = tokenizer.encoding(layout.prompt).ids
+        let endsWithMark = ids.last.map { $0 == tokenizer.sepId || $0 == tokenizer.eosId } ?? false
         return ids.count - (endsWithMark ? 1 : 0)
     }
 

@@ -1,4 +1,5 @@
 import HoneFormats
+import HoneTorch
 
 /// How one weight is called, and lies, in a Hugging Face model.
 public struct WeightName: Hashable, Sendable {
@@ -8,8 +9,23 @@ public struct WeightName: Hashable, Sendable {
     public var source: String
     /// Whether the file holds `[inputs, outputs]`.
     public var isTransposed = false
+    /// Whether the file holds it behind one more dimension of length one.
+    public var isBatched = false
     /// Whether a file may lack it; it is zero then.
     public var isOptional = false
+
+    /// What a file holds, as Hone has it.
+    public func fromFile(_ tensor: Tensor) throws -> Tensor {
+        if isTransposed, tensor.rank == 2 { return try tensor.transpose(0, 1).contiguous() }
+        if isBatched, tensor.rank > 1, tensor.size(0) == 1 { return try tensor.squeezed(0) }
+        return tensor
+    }
+
+    /// What Hone has, as a file holds it.
+    public func toFile(_ tensor: Tensor) throws -> Tensor {
+        if isTransposed, tensor.rank == 2 { return try tensor.transpose(0, 1).contiguous() }
+        return isBatched ? try tensor.unsqueezed(0) : tensor
+    }
 }
 
 /// A family of models: how its Hugging Face config and weight names map onto the one transformer.
@@ -28,6 +44,8 @@ public protocol ModelFamily: Sendable {
     static func configuration(_ config: ConfigReader) throws -> TransformerConfiguration
     /// The names of all weights of a configuration.
     static func weightNames(_ configuration: TransformerConfiguration) -> [WeightName]
+    /// What PEFT calls the module whose weights a file has under this name; the same, where nothing else is said.
+    static func module(ofFile name: String) -> String
     /// Whether a weight of the file is rightly left unused: buffers, poolers, heads of other tasks.
     static func ignores(_ source: String) -> Bool
 }
@@ -36,8 +54,8 @@ public protocol ModelFamily: Sendable {
 public enum ModelFamilies {
     /// Every family; a new one is added here.
     public static let all: [any ModelFamily.Type] = [
-        BART.self, BERT.self, DistilBERT.self, GPT2.self, GPTNeoX.self, Llama.self, Mistral.self, MPNet.self, OPT.self,
-        Qwen2.self, Qwen3.self, RoBERTa.self, T5.self,
+        BART.self, BERT.self, DeiT.self, DistilBERT.self, GPT2.self, GPTNeoX.self, Llama.self, Mistral.self, MPNet.self,
+        OPT.self, Qwen2.self, Qwen3.self, RoBERTa.self, T5.self, ViT.self,
     ]
 
     /// The family of a `model_type`.
@@ -53,14 +71,21 @@ public enum ModelFamilies {
 }
 
 extension ModelFamily {
-    /// The site of a PEFT module name, or `nil` for a module that is no linear map of the transformer.
-    public static func modules(_ configuration: TransformerConfiguration) -> [(site: String, module: String)] {
+    /// The name of the file.
+    public static func module(ofFile name: String) -> String { name }
+
+    /// The linear maps of the transformer with PEFT's names for them, and the names that files have.
+    public static func modules(_ configuration: TransformerConfiguration) -> [(
+        site: String, module: String, file: String
+    )] {
         let linear = Set(configuration.linearSites.map(\.path))
         return weightNames(configuration).compactMap { weight in
             guard weight.name.hasSuffix(".weight"), weight.source.hasSuffix(".weight") else { return nil }
             let site = String(weight.name.dropLast(7))
             guard linear.contains(site) else { return nil }
-            return (site, (prefixesAdapters ? prefix : "") + String(weight.source.dropLast(7)))
+            let file = String(weight.source.dropLast(7))
+            let prefix = prefixesAdapters ? prefix : ""
+            return (site, prefix + module(ofFile: file), prefix + file)
         }
     }
 }

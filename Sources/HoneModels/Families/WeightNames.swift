@@ -7,6 +7,11 @@ struct WeightNames {
         all.append(WeightName(name: name, source: source, isOptional: isOptional))
     }
 
+    /// Adds one weight that the file holds behind a dimension of length one.
+    mutating func add(batched name: String, _ source: String) {
+        all.append(WeightName(name: name, source: source, isBatched: true))
+    }
+
     /// Adds the weight and the bias of a map or norm by what stands before `.weight` and `.bias`.
     mutating func add(_ name: String, _ source: String, hasBias: Bool = true, isTransposed: Bool = false) {
         all.append(WeightName(name: name + ".weight", source: source + ".weight", isTransposed: isTransposed))

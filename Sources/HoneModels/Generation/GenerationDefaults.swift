@@ -18,7 +18,7 @@ public struct GenerationDefaults: Hashable, Sendable {
             ids = try GenerationDefaults.endIds(JSON.read(file: file), file: file)
         }
         endIds = Set(ids ?? [])
-        if let end = model.tokenizer.eosId { endIds.insert(end) }
+        if let end = try model.tokenizer.eosId { endIds.insert(end) }
     }
 
     /// One token number, a list of them, or none.
