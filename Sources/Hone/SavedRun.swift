@@ -134,11 +134,11 @@ public struct SavedRun {
         }
     }
 
-    /// A plain text as an input of this task.
+    /// A plain text as an input of this task; the path of an image, where it classifies images.
     public func input(text: String) throws -> Example.Input {
         guard specialist.adapter.task != .generation else {
             return definition.columns.messages == nil ? .prompt(text) : .messages([Message(role: .user, content: text)])
         }
-        return .text(text)
+        return definition.columns.image == nil ? .text(text) : .image(ImageReference(path: text))
     }
 }

@@ -25,6 +25,7 @@ struct InputKey: Hashable {
         switch input {
         case .text(let text), .prompt(let text): normal(text)
         case .pair(let first, let second): normal(first) + "\u{1F}" + normal(second)
+        case .image(let image): image.hash.isEmpty ? image.path : image.hash
         case .messages(let turns):
             turns.map { $0.role.rawValue + "\u{1E}" + normal($0.content) }.joined(separator: "\u{1F}")
         }

@@ -15,6 +15,7 @@ struct ExampleReader {
     let kind: TaskKind
     private let text: ColumnReference?
     private let textPair: ColumnReference?
+    private let image: ColumnReference?
     private let answer: ColumnReference?
     private let messages: ColumnReference?
     private let template: Template?
@@ -43,8 +44,9 @@ struct ExampleReader {
         messages = try column(columns.messages)
         text = try column(kind == .classification ? columns.text : columns.prompt)
         textPair = try column(columns.textPair)
-        inputName = kind == .classification ? "text" : "prompt"
-        guard messages != nil || template != nil || text != nil else {
+        image = try column(columns.image)
+        inputName = kind == .generation ? "prompt" : image == nil ? "text" : "image"
+        guard messages != nil || template != nil || text != nil || image != nil else {
             throw HoneError(.usage, "the definition says no column for the \(inputName)", item: "columns")
         }
         guard !needsAnswers || messages != nil || answer != nil else {
@@ -74,7 +76,7 @@ struct ExampleReader {
             }
         }
         let answerName = kind == .classification ? "label" : "completion"
-        try report(withoutInput, inputName, item: text?.name ?? messages?.name, &warnings)
+        try report(withoutInput, inputName, item: text?.name ?? image?.name ?? messages?.name, &warnings)
         try report(withoutAnswer, answerName, item: answer?.name ?? messages?.name, &warnings)
         return drafts
     }
@@ -98,18 +100,39 @@ struct ExampleReader {
             let answer = last.content.isEmpty ? nil : last.content
             return Draft(index: row, line: line, input: .messages(turns.dropLast()), answer: answer)
         }
-        let first = try firstText(row: row)
         let input: Example.Input
-        if kind == .generation {
-            input = .prompt(first)
-        } else if let textPair {
-            input = .pair(first, try textPair.text(in: table, row: row))
+        if let image {
+            input = .image(try reference(image, row: row))
         } else {
-            input = .text(first)
+            let first = try firstText(row: row)
+            if kind == .generation {
+                input = .prompt(first)
+            } else if let textPair {
+                input = .pair(first, try textPair.text(in: table, row: row))
+            } else {
+                input = .text(first)
+            }
         }
         var answer = try self.answer?.text(in: table, row: row)
         if kind == .classification { answer = answer?.trimmedOfWhitespace() }
         return Draft(index: row, line: line, input: input, answer: answer?.isEmpty == true ? nil : answer)
+    }
+
+    /// The image whose path a row has, as seen from the folder of the table.
+    private func reference(_ column: ColumnReference, row: Int) throws -> ImageReference {
+        let written = try column.text(in: table, row: row).trimmedOfWhitespace()
+        if written.isEmpty { return ImageReference(path: "") }
+        func problem(_ sentence: String) -> HoneError {
+            HoneError(.badData, sentence, file: table.file, line: table.line(ofRow: row), item: column.name)
+        }
+        guard written.utf8.count <= 4_096, !written.utf8.contains(0) else {
+            throw problem("the path of an image has at most 4,096 bytes and no NUL byte")
+        }
+        let path = DataFile.path(written, relativeTo: DataFile.folder(of: table.file))
+        guard case .file = DataFile.kind(path: path) else {
+            throw problem("there is no image file \(path); paths are as seen from the folder of the data file")
+        }
+        return ImageReference(path: path, hash: try FileHash.sha256(ofFile: path))
     }
 
     private func firstText(row: Int) throws -> String {
@@ -124,6 +147,7 @@ struct ExampleReader {
         case .text(let text), .prompt(let text): text.allSatisfy(\.isWhitespace)
         case .pair(let first, let second): first.allSatisfy(\.isWhitespace) && second.allSatisfy(\.isWhitespace)
         case .messages(let turns): turns.isEmpty
+        case .image(let image): image.path.isEmpty
         }
     }
 

@@ -60,7 +60,7 @@ extension TaskDefinition {
     }
 
     private func checkTogether(_ tree: SettingTree, reader: SettingReader) throws {
-        let forClassification = columns.entries.filter { ["text", "text_pair", "label"].contains($0.role) }
+        let forClassification = columns.entries.filter { ["text", "text_pair", "image", "label"].contains($0.role) }
         let forGeneration = columns.entries.filter { ["prompt", "completion", "messages"].contains($0.role) }
         if let first = forClassification.first, let second = forGeneration.first {
             throw reader.failure(
@@ -77,6 +77,9 @@ extension TaskDefinition {
         }
         if columns.messages != nil, columns.prompt != nil || columns.completion != nil || template != nil {
             throw reader.failure("`messages` excludes `prompt`, `completion` and a template", at: tree, item: "columns")
+        }
+        if columns.image != nil, columns.text != nil || columns.textPair != nil || template != nil {
+            throw reader.failure("`image` excludes `text`, `text_pair` and a template", at: tree, item: "columns")
         }
         if template != nil, let column = columns.text ?? columns.prompt {
             throw reader.failure(

@@ -47,7 +47,8 @@ struct TaskDetector {
 
     private func unfinished(_ definition: TaskDefinition) throws -> TaskResolution {
         let given = definition.columns
-        let isClassification = given.text != nil || given.label != nil || definition.labels != nil
+        let isClassification =
+            given.text != nil || given.image != nil || given.label != nil || definition.labels != nil
         let isGeneration = given.prompt != nil || given.completion != nil || given.messages != nil
         let kind = definition.kind ?? (isClassification ? .classification : isGeneration ? .generation : nil)
         switch kind {
@@ -62,6 +63,7 @@ struct TaskDetector {
         if template == nil, let conversation = conversationColumn() {
             return TaskResolution(kind: .generation, columns: .init(messages: conversation))
         }
+        if template == nil, try imageColumn() != nil { return try classification(.init(), template: nil) }
         if let choices = profiles.first(where: {
             ColumnVocabulary.choices.contains(ColumnVocabulary.normal($0.name)) && $0.lists > 0
         }) {

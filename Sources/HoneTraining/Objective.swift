@@ -15,11 +15,7 @@ struct Objective {
         let transformer = try model.transformer.attaching(attachments)
         switch task {
         case .classification:
-            let typed = rows.contains { $0.typeIds != nil }
-            let batch = try TokenBatch(
-                rows.map(\.ids),
-                typeIds: typed ? rows.map { $0.typeIds ?? Array(repeating: 0, count: $0.ids.count) } : nil,
-                padId: model.padId, on: transformer.device)
+            let batch = try transformer.batch(rows, padId: model.padId)
             let states = try transformer.states(batch)
             let logits = try ClassificationHead.logits(model.pooled(states, of: batch), parameters)
             return try logits.crossEntropySum(Tensor(rows.map { $0.label ?? -100 }, on: transformer.device))
