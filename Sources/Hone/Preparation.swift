@@ -57,7 +57,8 @@ public struct Preparation {
         var warnings = task.warnings
         if chats == false {
             warnings.append(
-                "the model's folder has no chat template: conversations are written as plain lines, “role: content”")
+                "the model's folder has no chat template: conversations are written as plain lines, “role: content”"
+                    + (task.definition.columns.tools == nil ? "" : ", and their tools are left out"))
         }
         let cut = train.count { $0.isTruncated }
         if cut > 0 {

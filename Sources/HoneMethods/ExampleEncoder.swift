@@ -125,13 +125,13 @@ public struct ExampleEncoder: Sendable {
     /// - Throws: `HoneError` where the chat template is wanted and there is none, or none that can be read.
     public init(_ model: BaseModel, options: Options, preamble: String = "") throws {
         if options.usesChatTemplate {
-            guard let format = try model.chatFormat() else {
+            guard let format = try model.chatFormat(), let withTools = try model.chatFormat(hasTools: true) else {
                 throw HoneError(
                     .mismatch,
                     "the conversations of this task are written with a chat template, and the model has none",
                     file: model.folder)
             }
-            chat = ChatEncoding(format)
+            chat = ChatEncoding(format, withTools: withTools)
         } else {
             chat = nil
         }
@@ -169,7 +169,7 @@ public struct ExampleEncoder: Sendable {
             return try classified(encoding, typeIds: encoding.typeIds, label: example.label)
         case .prompt(let text):
             return try joined(prompt: text, completion: example.completion)
-        case .messages(let messages):
+        case .messages(let messages, _):
             if let chat, !separatesTargets {
                 let answer = example.completion.map { Message(role: .assistant, content: $0) }
                 let row = try chat.encode(messages, answer: answer, of: example, preamble: preamble)

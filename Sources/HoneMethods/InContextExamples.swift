@@ -72,7 +72,7 @@ public struct InContextExamples: Method {
         switch input {
         case .text(let text), .prompt(let text): text
         case .pair(let first, let second): first + "\n" + second
-        case .messages(let messages): ExampleEncoder.plain(messages)
+        case .messages(let messages, _): ExampleEncoder.plain(messages)
         case .image(let image): image.path
         }
     }

@@ -63,8 +63,9 @@ public struct Example: Sendable, Hashable {
         case image(ImageReference)
         /// A prompt to go on from.
         case prompt(String)
-        /// The turns of a conversation before the answer.
-        case messages([Message])
+        /// The turns of a conversation before the answer, and the tools that may be called in it, as JSON schemas; only chat
+        /// templates look at tools.
+        case messages([Message], tools: [JSON] = [])
     }
 
     /// What the model should answer.
@@ -131,7 +132,13 @@ public struct Example: Sendable, Hashable {
 
     /// The turns before the answer, where the input is a conversation.
     public var messages: [Message]? {
-        if case .messages(let messages) = input { return messages }
+        if case .messages(let messages, _) = input { return messages }
         return nil
+    }
+
+    /// The tools that may be called in the conversation.
+    public var tools: [JSON] {
+        if case .messages(_, let tools) = input { return tools }
+        return []
     }
 }

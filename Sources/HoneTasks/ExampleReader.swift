@@ -18,6 +18,7 @@ struct ExampleReader {
     private let image: ColumnReference?
     private let answer: ColumnReference?
     private let messages: ColumnReference?
+    private let tools: ColumnReference?
     private let template: Template?
     private let templateColumns: [String: ColumnReference]
     /// What the rows are, for sentences: "the text", "the prompt".
@@ -42,6 +43,7 @@ struct ExampleReader {
         let target = kind == .classification ? columns.label : columns.completion
         answer = needsAnswers ? try column(target) : target.flatMap { ColumnReference($0, in: table) }
         messages = try column(columns.messages)
+        tools = try column(columns.tools)
         text = try column(kind == .classification ? columns.text : columns.prompt)
         textPair = try column(columns.textPair)
         image = try column(columns.image)
@@ -91,14 +93,15 @@ struct ExampleReader {
             } catch let error as HoneError {
                 throw HoneError(error.code, error.message, file: table.file, line: line, item: messages.name)
             }
+            let tools = try toolList(row: row)
             guard let last = turns.last else {
                 return Draft(index: row, line: line, input: .messages([]), answer: nil)
             }
             guard last.role == .assistant else {
-                return Draft(index: row, line: line, input: .messages(turns), answer: nil)
+                return Draft(index: row, line: line, input: .messages(turns, tools: tools), answer: nil)
             }
             let answer = last.content.isEmpty ? nil : last.content
-            return Draft(index: row, line: line, input: .messages(turns.dropLast()), answer: answer)
+            return Draft(index: row, line: line, input: .messages(turns.dropLast(), tools: tools), answer: answer)
         }
         let input: Example.Input
         if let image {
@@ -116,6 +119,24 @@ struct ExampleReader {
         var answer = try self.answer?.text(in: table, row: row)
         if kind == .classification { answer = answer?.trimmedOfWhitespace() }
         return Draft(index: row, line: line, input: input, answer: answer?.isEmpty == true ? nil : answer)
+    }
+
+    /// The tools of a row: a list, or a text that holds one.
+    private func toolList(row: Int) throws -> [JSON] {
+        guard let tools else { return [] }
+        var value = tools.value(in: table, row: row)
+        if let text = value.string {
+            value =
+                text.isEmpty
+                ? .null : try JSON.parse(line: Array(text.utf8)[...], number: table.line(ofRow: row), file: table.file)
+        }
+        if value.isNull { return [] }
+        guard let list = value.array, list.allSatisfy({ $0.object != nil }) else {
+            throw HoneError(
+                .badData, "tools are a list of objects", file: table.file, line: table.line(ofRow: row),
+                item: tools.name)
+        }
+        return list
     }
 
     /// The image whose path a row has, as seen from the folder of the table.
@@ -146,7 +167,7 @@ struct ExampleReader {
         switch input {
         case .text(let text), .prompt(let text): text.allSatisfy(\.isWhitespace)
         case .pair(let first, let second): first.allSatisfy(\.isWhitespace) && second.allSatisfy(\.isWhitespace)
-        case .messages(let turns): turns.isEmpty
+        case .messages(let turns, _): turns.isEmpty
         case .image(let image): image.path.isEmpty
         }
     }

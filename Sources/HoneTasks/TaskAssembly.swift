@@ -194,7 +194,9 @@ struct TaskAssembly {
         } else if let image = columns.image {
             source = "images in column \(Wording.column(image))"
         } else if let messages = columns.messages {
-            source = "conversations in column \(Wording.column(messages))"
+            source =
+                "conversations in column \(Wording.column(messages))"
+                + (columns.tools.map { " with tools in \(Wording.column($0))" } ?? "")
         } else {
             source = "column \(Wording.column(columns.text ?? columns.prompt ?? ""))"
         }

@@ -16,11 +16,13 @@ public struct ColumnMapping: Sendable, Hashable {
     public var completion: String?
     /// A list of turns with `role` and `content`, the last one by the assistant.
     public var messages: String?
+    /// The tools that may be called in a row's conversation: a list of JSON schemas, or a text that holds one.
+    public var tools: String?
 
     /// A mapping of some columns.
     public init(
         text: String? = nil, textPair: String? = nil, image: String? = nil, label: String? = nil,
-        prompt: String? = nil, completion: String? = nil, messages: String? = nil
+        prompt: String? = nil, completion: String? = nil, messages: String? = nil, tools: String? = nil
     ) {
         self.text = text
         self.textPair = textPair
@@ -29,13 +31,14 @@ public struct ColumnMapping: Sendable, Hashable {
         self.prompt = prompt
         self.completion = completion
         self.messages = messages
+        self.tools = tools
     }
 
     /// The roles and columns that are set, in a fixed order, with the names that `task.yaml` uses.
     var entries: [(role: String, column: String)] {
         [
             ("text", text), ("text_pair", textPair), ("image", image), ("label", label), ("prompt", prompt),
-            ("completion", completion), ("messages", messages),
+            ("completion", completion), ("messages", messages), ("tools", tools),
         ].compactMap { role, column in column.map { (role, $0) } }
     }
 
@@ -49,13 +52,14 @@ public struct ColumnMapping: Sendable, Hashable {
         case "prompt": prompt = column
         case "completion": completion = column
         case "messages": messages = column
+        case "tools": tools = column
         default: return false
         }
         return true
     }
 
     /// The names that `task.yaml` uses for the roles.
-    static let roles = ["text", "text_pair", "image", "label", "prompt", "completion", "messages"]
+    static let roles = ["text", "text_pair", "image", "label", "prompt", "completion", "messages", "tools"]
 }
 
 /// The shares of the rows that are set aside where no files are given for them.

@@ -84,6 +84,8 @@ import Testing
         let turn = #"[{"role": "user", "content": "hi #"}, {"role": "assistant", "content": "yes"}]"#
         let resolution = try found(jsonRows(#"{"id": #, "messages": \#(turn)}"#))
         #expect(resolution.columns == ColumnMapping(messages: "messages"))
+        let withTools = try found(jsonRows(#"{"id": #, "messages": \#(turn), "tools": [{"name": "t"}]}"#))
+        #expect(withTools.columns == ColumnMapping(messages: "messages", tools: "tools"))
         #expect(resolution.ignored == ["id"])
     }
 
