@@ -19,6 +19,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import common
+import generation
 import scoring
 from common import CACHE, INNER, KEYS, LAYERS, RANK, ROOT, TOKENS, WIDTH, run
 
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "lora-f32": dict(dtype="float32", lengths="even", batch=4, bound=2e-5),
     "lora-ragged": dict(dtype="bfloat16", lengths="ragged", batch=16, bound=2e-3),
     "score-choices": dict(work=scoring.choices, rows=32, batch=16, bound=1e-3),
+    **generation.BENCHMARKS,
 }
 
 
@@ -111,6 +113,8 @@ def main():
     parser.add_argument("--hone", default=ROOT / ".build/release/hone")
     peers = os.environ.get("HONE_PEERS")
     parser.add_argument("--python", default=peers + "/bin/python" if peers else sys.executable)
+    llama = os.environ.get("HONE_LLAMA")
+    parser.add_argument("--llama-python", default=llama + "/bin/python" if llama else None)
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown or options.rounds < 1 or options.steps < 1:

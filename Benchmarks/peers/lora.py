@@ -21,6 +21,7 @@ parser.add_argument("--steps", type=int, required=True)
 parser.add_argument("--batch", type=int, required=True)
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--save-init")
+parser.add_argument("--until-first-step", action="store_true", help="print the time of the first step's end, and nothing else")
 options = parser.parse_args()
 
 torch.set_num_threads(options.threads)
@@ -61,6 +62,9 @@ for step in range(options.steps):
     optimizer.zero_grad(set_to_none=True)
     seconds.append(time.perf_counter() - start)
     losses.append(loss.item())
+    if options.until_first_step:
+        print(json.dumps({"first_step_at": time.time()}))
+        raise SystemExit
 
 size, product = 1024, []
 a = torch.randn(size, size).to(getattr(torch, options.dtype))

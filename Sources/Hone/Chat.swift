@@ -25,12 +25,15 @@ public struct Chat {
 
     /// A conversation that has not begun.
     ///
-    /// - Parameter system: what the model is told before the first turn.
+    /// - Parameters:
+    ///   - system: what the model is told before the first turn.
+    ///   - quantises: whether int8 weights are read, see `Generator.quantised`.
     /// - Throws: `HoneError` for options out of bounds, a model that does not write, or a chat template that cannot be read.
-    public init(_ model: NamedModel, system: String? = nil, options: GenerationOptions) throws {
+    public init(_ model: NamedModel, system: String? = nil, options: GenerationOptions, quantises: Bool = false) throws
+    {
         try options.check()
         self.model = model
-        generator = try model.generator()
+        generator = try model.generator(quantises: quantises)
         format = model.run == nil ? try model.base.chatFormat() : nil
         var options = options
         if let format {

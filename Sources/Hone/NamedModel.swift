@@ -5,6 +5,19 @@ import HoneModels
 import HoneTasks
 import HoneTorch
 
+/// What a model that writes computes with.
+public enum WritingType: String, Sendable, CaseIterable {
+    /// `float32`
+    case f32
+    /// Weights and cache in `bfloat16`.
+    case bf16
+    /// Linear maps and head as int8 numbers with a scale for each 64 neighbours, the rest in `bfloat16`.
+    case int8
+
+    /// The type of the base's weights.
+    public var dtype: DType { self == .f32 ? .float32 : .bfloat16 }
+}
+
 /// A model by what a user names: the folder of a model, or of a run, whose specialist is then taken.
 public struct NamedModel {
     /// The folder.
@@ -21,20 +34,15 @@ public struct NamedModel {
     /// - Parameters:
     ///   - text: what the user names.
     ///   - base: the base model of a run, where it is no longer where the run found it.
-    ///   - dtype: what a model's own folder computes in; a run computes in `float32`.
-    ///   - exact: whether a model's own folder uses only libtorch's own operators.
+    ///   - dtype: what the base computes in.
+    ///   - exact: whether only libtorch's own operators are used.
     /// - Throws: `HoneError` where nothing is there, or it is damaged: the reader's own.
     public init(_ text: String?, base: String? = nil, dtype: DType = .float32, exact: Bool = false) throws {
         let path = text ?? DefaultModel.name
         self.path = path
         let folder = RunFolder(path: path)
         if FileStatus.exists(folder.description) || FileStatus.exists(folder.checkpoints) {
-            guard dtype == .float32, !exact else {
-                throw HoneError(
-                    .usage, "is for a model's own folder; this is a run", file: path,
-                    item: exact ? "--exact" : "--dtype")
-            }
-            let run = try SavedRun(path: path, model: base)
+            let run = try SavedRun(path: path, model: base, dtype: dtype, exact: exact)
             self.run = run
             self.base = run.specialist.base
             transformer = run.specialist.transformer
@@ -59,8 +67,18 @@ public struct NamedModel {
 
     /// A generator of texts.
     ///
-    /// - Throws: `HoneError` with code `.mismatch` for a run that classifies.
-    public func generator() throws -> Generator {
+    /// - Parameter quantises: whether it reads int8 weights, see `Generator.quantised`.
+    /// - Throws: `HoneError` with code `.mismatch` for a run that classifies, `.unsupported` for a model that has no int8 form.
+    public func generator(quantises: Bool = false) throws -> Generator {
+        let generator = try plainGenerator()
+        guard quantises else { return generator }
+        guard !base.configuration.computesExactly else {
+            throw HoneError(.usage, "libtorch's own operators have no int8 weights; take f32 or bf16", item: "--exact")
+        }
+        return try generator.quantised()
+    }
+
+    private func plainGenerator() throws -> Generator {
         guard let specialist = run?.specialist else { return try Generator(base, transformer: transformer) }
         guard specialist.adapter.task == .generation else {
             throw HoneError(.mismatch, "this run classifies; `hone predict` asks it", file: path)

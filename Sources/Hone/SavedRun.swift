@@ -25,8 +25,12 @@ public struct SavedRun {
     /// - Parameters:
     ///   - model: the base model's folder, or its name on the Hub, where it is no longer where the run found it.
     ///   - hub: downloads what is not there; one of the environment where it is not given.
+    ///   - dtype: what the base computes in.
+    ///   - exact: whether only libtorch's own operators are used.
     /// - Throws: `HoneError` where the run is not finished, is damaged, or its base model has changed.
-    public init(path: String, model: String? = nil, hub: HubClient? = nil) throws {
+    public init(
+        path: String, model: String? = nil, hub: HubClient? = nil, dtype: DType = .float32, exact: Bool = false
+    ) throws {
         folder = RunFolder(path: path)
         guard FileStatus.isFolder(path) else { throw HoneError(.usage, "there is no such run folder", file: path) }
         guard FileStatus.exists(folder.description) else {
@@ -48,7 +52,8 @@ public struct SavedRun {
             throw HoneError(.badFile, "the field is missing", file: folder.description, item: "task.definition")
         }
         var definition = try TaskDefinition(json: described, file: folder.description)
-        let loaded = try BaseModel(SavedRun.base(json["model"], named: model, hub: hub, of: folder))
+        let loaded = try BaseModel(
+            SavedRun.base(json["model"], named: model, hub: hub, of: folder), dtype: dtype, exact: exact)
         if let template = json["chat_template"], try template != SavedRun.chatTemplate(of: loaded) {
             throw HoneError(
                 .mismatch, "the chat template in the model's folder is not the one that the run was made with",

@@ -30,7 +30,9 @@ struct ChatCommand: ParsableCommand {
     func run() throws {
         try writing.options.check()
         try Engine.start(threads: threads)
-        var chat = try Chat(NamedModel(folder, base: model), system: system, options: writing.options)
+        var chat = try Chat(
+            NamedModel(folder, base: model, dtype: writing.dtype.dtype, exact: writing.exact), system: system,
+            options: writing.options, quantises: writing.dtype == .int8)
         if !chat.usesTemplate {
             Console.error("turns are written as plain lines, `user: …`, because there is no chat template")
         }

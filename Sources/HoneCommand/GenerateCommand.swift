@@ -73,8 +73,8 @@ struct GenerateCommand: ParsableCommand {
         guard !wanted.isEmpty else {
             throw HoneError(.usage, "there is nothing to go on from: give prompts, --file, or lines")
         }
-        let named = try NamedModel(folder, base: model)
-        let generator = try named.generator()
+        let named = try NamedModel(folder, base: model, dtype: writing.dtype.dtype, exact: writing.exact)
+        let generator = try named.generator(quantises: writing.dtype == .int8)
         let requests = try wanted.map { GenerationRequest(prompt: try named.prompt($0, isTrusted: readsSpecialTokens)) }
         Interruption.install()
         let start = monotonicSeconds()
@@ -85,7 +85,7 @@ struct GenerateCommand: ParsableCommand {
             shouldStop: { Interruption.isWished })
         let seconds = monotonicSeconds() - start
         if json {
-            Console.print(json: report(wanted, made, named, seconds: seconds))
+            Console.print(json: report(wanted, made, named, generator, seconds: seconds))
         } else if streams {
             Console.print("")
         } else {
@@ -109,10 +109,13 @@ struct GenerateCommand: ParsableCommand {
         }
     }
 
-    private func report(_ prompts: [String], _ made: [[GeneratedText]], _ named: NamedModel, seconds: Double) -> JSON {
+    private func report(
+        _ prompts: [String], _ made: [[GeneratedText]], _ named: NamedModel, _ generator: Generator, seconds: Double
+    ) -> JSON {
         let tokens = made.joined().reduce(0) { $0 + $1.tokens.count }
         return [
-            "model": .string(named.path),
+            "model": .string(named.path), "dtype": .string(writing.dtype.rawValue),
+            "weight_bytes": generator.weightBytes.map { .integer($0) } ?? .null,
             "generations": .array(
                 zip(prompts, made).map { prompt, texts in
                     ["prompt": .string(prompt), "texts": .array(texts.map(describe))]

@@ -48,6 +48,10 @@ struct ScoreCommand: ParsableCommand {
             options.preamble = text
         }
         let named = try NamedModel(folder, base: model, dtype: dtype.dtype, exact: exact)
+        guard named.run == nil || (dtype == .f32 && !exact) else {
+            throw HoneError(
+                .usage, "is for a model's own folder; this is a run", file: folder, item: exact ? "--exact" : "--dtype")
+        }
         let start = monotonicSeconds()
         let scoring = try Scoring(of: rows, by: named, options: options)
         let seconds = monotonicSeconds() - start

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Hone
 import HoneFormats
 import HoneModels
 
@@ -20,6 +21,14 @@ struct WritingOptions: ParsableArguments {
         name: .customLong("stop"), help: "End a text before this string; may be repeated. \\n stands for a line break.")
     var stops: [String] = []
     @Option(help: "What draws are made from; the same seed gives the same texts.") var seed: UInt64 = 0
+    @Option(help: "What the model computes with: f32, bf16, or int8 weights.") var dtype = WritingType.f32
+    @Option(
+        help:
+            "Guess up to so many tokens from what the text holds already and check them at once: the same greedy text in fewer steps."
+    )
+    var guesses = 0
+    @Flag(help: "Use only libtorch's own operators: slower, and what the fast ways are compared with.")
+    var exact = false
 
     /// The library's options.
     var options: GenerationOptions {
@@ -32,6 +41,7 @@ struct WritingOptions: ParsableArguments {
         options.repetitionPenalty = repetitionPenalty
         options.stopStrings = stops.map(WritingOptions.unescaped)
         options.seed = seed
+        options.guesses = guesses
         return options
     }
 
@@ -59,3 +69,4 @@ struct WritingOptions: ParsableArguments {
 }
 
 extension GenerationOptions.EarlyStopping: ExpressibleByArgument {}
+extension WritingType: ExpressibleByArgument {}

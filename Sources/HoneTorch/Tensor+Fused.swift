@@ -7,6 +7,7 @@ private enum Fused {
     static let norm = Operator("hone::norm")
     static let gated = Operator("hone::gated")
     static let targetLoss = Operator("hone::target_loss")
+    static let fewRowsProduct = Operator("hone::few_rows_product")
 }
 
 /// One of several linear maps that act on the same input.
@@ -77,5 +78,15 @@ extension Tensor {
     /// `[targets]`: `linear` and `crossEntropySum`, a few rows at a time, so that logits are never kept.
     public func targetLoss(head: Tensor, targets: Tensor, rowsAtOnce: Int = 128) throws -> Tensor {
         try Fused.targetLoss(.tensor(self), .tensor(head), .tensor(targets), .integer(rowsAtOnce))
+    }
+
+    /// `self · weightᵀ` `[rows, outputs]` in `float32` for a few rows `[rows, inputs]`, as a `Decoder` forms it: without gradients.
+    ///
+    /// - Parameters:
+    ///   - weight: `[outputs, inputs]`, `float32` or `bfloat16`; the input is rounded to its type.
+    ///   - quantises: whether weight and input are read as int8 numbers, with a scale for each 64 neighbours.
+    ///   - isPortable: whether instructions that not every processor has are left alone.
+    public func fewRowsProduct(_ weight: Tensor, quantises: Bool = false, isPortable: Bool = false) throws -> Tensor {
+        try Fused.fewRowsProduct(.tensor(self), .tensor(weight), .boolean(quantises), .boolean(isPortable))
     }
 }

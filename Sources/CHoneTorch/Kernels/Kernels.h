@@ -53,5 +53,6 @@ std::tuple<at::Tensor, at::Tensor> norm(const at::Tensor &input, const std::opti
 at::Tensor gated(const at::Tensor &gate, const at::Tensor &up, int64_t activation);
 at::Tensor target_loss(const at::Tensor &states, const at::Tensor &weight, const at::Tensor &targets,
                        int64_t chunk_rows);
+at::Tensor few_rows_product(const at::Tensor &input, const at::Tensor &weight, bool quantises, bool portable);
 
 }  // namespace hone

@@ -28,4 +28,7 @@ TORCH_LIBRARY(hone, library) {
     // The summed cross-entropy of `states · weightᵀ` `[targets, tokens]` against target tokens.
     library.def("target_loss(Tensor states, Tensor weight, Tensor targets, int chunk_rows) -> Tensor",
                 hone::target_loss);
+    // `input · weightᵀ` in float32 as decoding forms it, the weight read as it is or as int8; see Decoding/Product.h.
+    library.def("few_rows_product(Tensor input, Tensor weight, bool quantises, bool portable) -> Tensor",
+                hone::few_rows_product);
 }

@@ -108,4 +108,6 @@ const char *hone_cpu_capability(void);
 #ifdef __cplusplus
 }
 #endif
+#include "CHoneDecoding.h"
+
 #endif

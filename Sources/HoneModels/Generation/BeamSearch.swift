@@ -42,9 +42,11 @@ struct BeamSearch {
     }
 
     /// The best texts of each request, best first.
-    func run(_ requests: [GenerationRequest], _ transformer: Transformer, padId: Int) throws -> [[GeneratedText]] {
+    func run(_ requests: [GenerationRequest], _ transformer: Transformer, padId: Int, decoder: Decoder?) throws
+        -> [[GeneratedText]]
+    {
         let session = try DecodingSession(
-            transformer, requests, padId: padId, newTokens: options.maximumNewTokens)
+            transformer, requests, padId: padId, newTokens: options.maximumNewTokens, decoder: decoder)
         var searches = requests.enumerated().map { place, request in
             let beginning = session.beginnings[place]
             let beam = Beam(

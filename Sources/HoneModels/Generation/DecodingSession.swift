@@ -4,9 +4,12 @@ import HoneTorch
 /// A model in the middle of writing: what it has read is cached, and each step reads one token a row.
 ///
 /// Strategies (drawing, beams) see nothing of the model but this: scores of the next token, and rows that can be dropped, repeated
-/// and put in another order.
+/// and put in another order. Where the model has the form for it, a `Decoder` reads; otherwise the general forward pass does.
 final class DecodingSession {
     private let transformer: Transformer
+    private let decoding: Decoding?
+    /// The negative tokens that attached prompts are to the decoder.
+    private let prefix: [Int]
     private let cache: KeyValueCache
     private let padId: Int
     /// What each row's text is written behind: its prompt.
@@ -21,8 +24,11 @@ final class DecodingSession {
     /// - Parameters:
     ///   - padId: what fills shorter rows; no row sees it.
     ///   - newTokens: how many tokens are likely to come.
+    ///   - decoder: the model in the form in which it writes fastest, where it has one.
     /// - Throws: `HoneError` where the model does not write, or a prompt is empty or longer than the model's positions.
-    init(_ transformer: Transformer, _ requests: [GenerationRequest], padId: Int, newTokens: Int) throws {
+    init(
+        _ transformer: Transformer, _ requests: [GenerationRequest], padId: Int, newTokens: Int, decoder: Decoder? = nil
+    ) throws {
         let configuration = transformer.configuration
         guard configuration.isCausal || configuration.decoder != nil, configuration.hasLanguageHead else {
             throw HoneError(.mismatch, "this model reads and does not write: it has no language-model head")
@@ -39,6 +45,9 @@ final class DecodingSession {
                 .badData,
                 "a prompt of \(read.count) tokens is longer than the model's \(configuration.maximumLength) positions")
         }
+        if decoder != nil, prompts.contains(where: \.isEmpty) { throw HoneError(.badData, "a row has no tokens") }
+        decoding = try decoder.map { try Decoding($0, rows: requests.count) }
+        prefix = (0..<(decoder?.prefixCount ?? 0)).map { -1 - $0 }
         beginnings = prompts
         // Attached prompts stand before what is read, not before what a decoder of its own writes.
         rooms = prompts.map { room(after: $0, prompts: isPair ? 0 : attached) }
@@ -57,6 +66,7 @@ final class DecodingSession {
 
     /// Reads the prompts: scores of what comes next, `[rows, vocabularySize]`, `float32` or `float64`.
     func start() throws -> Tensor {
+        if let decoding { return try decoding.scores(after: beginnings.map { prefix + $0 }) }
         let scores = try read(TokenBatch(beginnings, padId: padId, side: .left, on: transformer.device))
         guard let firstId else { return scores }
         let others = try Tensor.range(0, scores.size(1), on: scores.device).notEqual(Double(firstId))
@@ -66,11 +76,42 @@ final class DecodingSession {
 
     /// Reads one token for each row: scores of what comes next, `[rows, vocabularySize]`.
     func next(_ tokens: [Int]) throws -> Tensor {
-        try read(TokenBatch(tokens.map { [$0] }, padId: padId, side: .left, on: transformer.device))
+        if let decoding { return try decoding.scores(after: tokens.map { [$0] }) }
+        return try read(TokenBatch(tokens.map { [$0] }, padId: padId, side: .left, on: transformer.device))
+    }
+
+    /// Reads the prompts: the likeliest token of each row.
+    func startLikeliest() throws -> [Int] {
+        if let decoding { return try decoding.likeliest(after: beginnings.map { prefix + $0 }) }
+        return try LogitsProcessing.likeliest(start())
+    }
+
+    /// Reads one token for each row: the likeliest of each to follow.
+    func nextLikeliest(_ tokens: [Int]) throws -> [Int] {
+        if let decoding { return try decoding.likeliest(after: tokens.map { [$0] }) }
+        return try LogitsProcessing.likeliest(next(tokens))
+    }
+
+    /// Whether several tokens of a row can be read at once and taken back.
+    var canGuess: Bool { decoding != nil }
+
+    /// Reads a token of the only row and guesses of what follows it, and gives the tokens that follow indeed: as many as reading one
+    /// by one would have given for as long as guesses were right, and one more.
+    ///
+    /// - Parameter length: how many tokens of the row have been read, its prompt among them.
+    func nextLikeliest(_ token: Int, guesses: [Int], length: Int) throws -> [Int] {
+        guard let decoding else { return try nextLikeliest([token]) }
+        let found = try decoding.likeliestAfterEach(of: [[token] + guesses])
+        let right = zip(found, guesses).prefix { $0 == $1 }.count
+        try decoding.shorten(row: 0, to: prefix.count + length + 1 + right)
+        return Array(found[...right])
     }
 
     /// Goes on with these rows: dropped, repeated or in another order.
-    func select(rows: [Int]) throws { try cache.select(rows: rows) }
+    func select(rows: [Int]) throws {
+        guard let decoding else { return try cache.select(rows: rows) }
+        if rows != Array(0..<decoding.rowCount) { try decoding.select(rows: rows) }
+    }
 
     private func read(_ batch: TokenBatch) throws -> Tensor {
         let last = try transformer.states(batch, cache: cache).at(-1, dimension: 1)

@@ -44,6 +44,9 @@ public struct GenerationOptions: Hashable, Sendable {
     public var samples = 1
     /// Whether the log-probability of each token is wanted: that under the model itself, before penalties and temperature.
     public var wantsLogProbabilities = false
+    /// The most tokens that are guessed from what the text holds already and read together (prompt lookup, Saxena 2023), where one
+    /// greedy text is written: the tokens are the same, fewer steps make them. 0 for none.
+    public var guesses = 0
     /// The seed of the draws.
     public var seed: UInt64 = 0
 
@@ -82,6 +85,10 @@ public struct GenerationOptions: Hashable, Sendable {
         try require(
             stopStrings.allSatisfy { (1...4096).contains($0.utf8.count) }, "--stop",
             "a string must have from 1 to 4096 bytes")
+        try whole(guesses, 0...64, "--guesses")
+        try require(
+            guesses == 0 || (beams == 1 && !isSampling), "--guesses",
+            "helps where the likeliest token is taken; leave out --temperature and --beams")
         try require(
             beams == 1 || temperature == 0, "--beams", "a beam search draws nothing; leave --temperature at 0")
         try require(

@@ -21,6 +21,7 @@ public struct Generator {
     /// The tokens that end a text where the options name none.
     public let endIds: Set<Int>
     private let padId: Int
+    private let form: DecoderForm
     /// How many bytes keys and values of rows that are computed together may take.
     private let cacheBytes = 1 << 30
 
@@ -42,7 +43,31 @@ public struct Generator {
         self.tokenizer = tokenizer
         self.padId = padId
         self.endIds = endIds
+        form = DecoderForm()
     }
+
+    private init(_ other: Generator, form: DecoderForm) {
+        transformer = other.transformer
+        tokenizer = other.tokenizer
+        padId = other.padId
+        endIds = other.endIds
+        self.form = form
+    }
+
+    /// The same generator with linear maps and head read as int8 numbers: half the bytes of `bfloat16`, with an error that
+    /// Documentation/generation.md states. Low-rank updates, norms, biases and token vectors stay as they are.
+    ///
+    /// - Throws: `HoneError` with code `.unsupported` for a model, or something attached to it, that only the general forward pass
+    ///   computes.
+    public func quantised() throws -> Generator {
+        guard let decoder = try withoutGradients({ try transformer.decoder(quantises: true) }) else {
+            throw HoneError(.unsupported, "this model, or what is attached to it, cannot be read as int8 weights")
+        }
+        return Generator(self, form: DecoderForm(decoder))
+    }
+
+    /// The bytes of weights that a new token of one row takes from memory; `nil` for a model without the fast form.
+    public var weightBytes: Int? { try? form.decoder(of: transformer)?.weightBytes }
 
     /// Goes on from prompts.
     ///
@@ -71,6 +96,7 @@ public struct Generator {
         }
         var results = requests.map { _ in [GeneratedText]() }
         try withoutGradients {
+            let decoder = try form.decoder(of: transformer)
             for places in batches(requests, options) {
                 let context = GenerationContext(
                     options: options, tokenizer: tokenizer,
@@ -87,8 +113,8 @@ public struct Generator {
                 }
                 let texts =
                     options.beams > 1
-                    ? try BeamSearch(context).run(together, transformer, padId: padId)
-                    : try SamplingSearch(context).run(together, transformer, padId: padId)
+                    ? try BeamSearch(context).run(together, transformer, padId: padId, decoder: decoder)
+                    : try SamplingSearch(context).run(together, transformer, padId: padId, decoder: decoder)
                 for (place, texts) in zip(places, texts) { results[place] = texts }
             }
         }
@@ -118,6 +144,25 @@ public struct Generator {
             }
         }
         return batches
+    }
+}
+
+/// The form in which a model writes fastest, made when it is first needed.
+private final class DecoderForm {
+    private var made: Decoder?
+    private var isMade = false
+
+    init(_ decoder: Decoder? = nil) {
+        made = decoder
+        isMade = decoder != nil
+    }
+
+    func decoder(of transformer: Transformer) throws -> Decoder? {
+        if !isMade {
+            made = try transformer.decoder()
+            isMade = true
+        }
+        return made
     }
 }
 

@@ -19,6 +19,24 @@ struct SamplingSearch {
         var endLogProbability: Double?
 
         var newTokens: Int { history.count - promptLength }
+        var lastToken: Int { history[history.count - 1] }
+
+        /// What followed when the row last held what it ends with now: guesses of the next tokens, at most so many.
+        func guesses(_ count: Int) -> [Int] {
+            guard count > 0 else { return [] }
+            for length in stride(from: 3, to: 0, by: -1) where history.count > length {
+                let end = history.count - length
+                var place = end - 1
+                while place >= 0 {
+                    if history[place..<place + length].elementsEqual(history[end...]) {
+                        let start = place + length
+                        return Array(history[start..<min(start + count, history.count)])
+                    }
+                    place -= 1
+                }
+            }
+            return []
+        }
 
         /// The text as it stands.
         func text(ending: GeneratedText.Ending) -> GeneratedText {
@@ -27,6 +45,9 @@ struct SamplingSearch {
                 endLogProbability: endLogProbability)
         }
     }
+
+    /// A token and its log-probability, 0 where that is not wanted.
+    private typealias Choice = (id: Int, log: Double)
 
     private let context: GenerationContext
     private let processing: LogitsProcessing
@@ -38,9 +59,11 @@ struct SamplingSearch {
     }
 
     /// The texts of each request.
-    func run(_ requests: [GenerationRequest], _ transformer: Transformer, padId: Int) throws -> [[GeneratedText]] {
+    func run(_ requests: [GenerationRequest], _ transformer: Transformer, padId: Int, decoder: Decoder?) throws
+        -> [[GeneratedText]]
+    {
         let session = try DecodingSession(
-            transformer, requests, padId: padId, newTokens: options.maximumNewTokens)
+            transformer, requests, padId: padId, newTokens: options.maximumNewTokens, decoder: decoder)
         var results = requests.map { _ in [GeneratedText?](repeating: nil, count: options.samples) }
         var rows = begin(requests, session)
         func finish(_ row: Row, _ ending: GeneratedText.Ending) throws {
@@ -50,27 +73,39 @@ struct SamplingSearch {
             text.text = context.text(of: row.history, from: row.promptLength, written: row.written)
             results[row.request][row.sample] = text
         }
-        // The prompt is read once, however many texts are to follow it.
-        var scores = try session.start()
-        if options.samples > 1 {
-            let places = rows.map(\.request)
-            scores = try scores.selecting(Tensor(places, on: scores.device))
-            try session.select(rows: places)
-        }
         var active = Array(rows.indices)
+        /// Tokens for each active row: one, or more where guesses were right.
+        var chosen: [[Choice]]
+        let asksForScores = !takesLikeliest(requests)
+        if asksForScores {
+            // The prompt is read once, however many texts are to follow it.
+            var scores = try session.start()
+            if options.samples > 1 {
+                let places = rows.map(\.request)
+                scores = try scores.selecting(Tensor(places, on: scores.device))
+                try session.select(rows: places)
+            }
+            chosen = try choose(scores, &rows, active)
+        } else {
+            chosen = try session.startLikeliest().map { [($0, 0)] }
+        }
         while true {
             let interrupted = context.shouldStop?() == true
             var kept: [Int] = []
-            let chosen = interrupted ? [] : try choose(scores, &rows, active)
             for (place, row) in active.enumerated() {
                 guard !interrupted else {
                     try finish(rows[row], .interrupted)
                     continue
                 }
-                if let ending = try take(chosen[place], &rows[row]) {
+                var ending: GeneratedText.Ending?
+                for token in chosen[place] {
+                    ending = try take(token, &rows[row])
+                    if ending != nil { break }
+                    try tell(rows[row], rows[row].written?.piece())
+                }
+                if let ending {
                     try finish(rows[row], ending)
                 } else {
-                    try tell(rows[row], rows[row].written?.piece())
                     kept.append(place)
                 }
             }
@@ -79,9 +114,27 @@ struct SamplingSearch {
                 try session.select(rows: kept)
                 active = kept.map { active[$0] }
             }
-            scores = try session.next(active.map { rows[$0].history[rows[$0].history.count - 1] })
+            if asksForScores {
+                chosen = try choose(session.next(active.map { rows[$0].lastToken }), &rows, active)
+            } else if options.guesses > 0, active.count == 1, session.canGuess {
+                let row = rows[active[0]]
+                let guesses = row.guesses(min(options.guesses, row.limit - row.newTokens - 1))
+                chosen = [
+                    try session.nextLikeliest(row.lastToken, guesses: guesses, length: row.history.count - 1)
+                        .map { ($0, 0) }
+                ]
+            } else {
+                chosen = try session.nextLikeliest(active.map { rows[$0].lastToken }).map { [($0, 0)] }
+            }
         }
         return results.map { $0.compactMap { $0 } }
+    }
+
+    /// Whether the model's likeliest token is what is wanted, and nothing else of the scores.
+    private func takesLikeliest(_ requests: [GenerationRequest]) -> Bool {
+        !options.isSampling && !options.wantsLogProbabilities && options.repetitionPenalty == 1
+            && (options.stopIds.isEmpty || options.minimumNewTokens == 0)
+            && requests.allSatisfy { $0.constraint == nil }
     }
 
     private func begin(_ requests: [GenerationRequest], _ session: DecodingSession) -> [Row] {
@@ -99,7 +152,7 @@ struct SamplingSearch {
     }
 
     /// A token and, where it is wanted, its log-probability, for each active row.
-    private func choose(_ logits: Tensor, _ rows: inout [Row], _ active: [Int]) throws -> [(id: Int, log: Double)] {
+    private func choose(_ logits: Tensor, _ rows: inout [Row], _ active: [Int]) throws -> [[Choice]] {
         var scores = try processing.penalised(
             logits, history: active.map { rows[$0].history }, newTokens: active.map { rows[$0].newTokens })
         scores = try LogitsProcessing.constrained(scores, by: active.map { rows[$0].constraint })
@@ -110,14 +163,14 @@ struct SamplingSearch {
         } else {
             chosen = try LogitsProcessing.likeliest(scores)
         }
-        guard options.wantsLogProbabilities else { return chosen.map { ($0, 0) } }
+        guard options.wantsLogProbabilities else { return chosen.map { [($0, 0)] } }
         let places = try Tensor(chosen, shape: [chosen.count, 1], on: logits.device)
         let logs = try logits.logSoftmax(-1).gathered(places, dimension: 1).elements(Double.self)
-        return Array(zip(chosen, logs))
+        return zip(chosen, logs).map { [($0, $1)] }
     }
 
     /// Adds a token to a row; gives why the text ends with it, where it does.
-    private func take(_ token: (id: Int, log: Double), _ row: inout Row) throws -> GeneratedText.Ending? {
+    private func take(_ token: Choice, _ row: inout Row) throws -> GeneratedText.Ending? {
         guard row.limit > 0 else { return .length }
         if options.stopIds.contains(token.id) {
             if options.wantsLogProbabilities { row.endLogProbability = token.log }

@@ -1,0 +1,85 @@
+import Glibc
+import HoneTorch
+
+extension Transformer {
+    /// The model in the form in which it writes fastest; `nil` where it has, or something attached to it needs, what only the general
+    /// forward pass computes.
+    ///
+    /// - Parameter quantises: whether linear maps and head are read as int8 numbers.
+    func decoder(quantises: Bool = false) throws -> Decoder? {
+        guard writesByDecoder, let activation = decoderActivation, let lastNorm = stack.lastNorm else { return nil }
+        var layers: [Decoder.Layer] = []
+        for layer in stack.layers {
+            let maps = try [layer.attentionOutput, layer.gate, layer.up, layer.down].map { try $0.map(decoderMap) }
+            guard let output = maps[0], let up = maps[2], let down = maps[3] else { return nil }
+            layers.append(
+                Decoder.Layer(
+                    inputs: try layer.attentionInputs.map(decoderMap), output: output, gate: maps[1], up: up,
+                    down: down, attentionNorm: (layer.attentionNorm.weight, layer.attentionNorm.bias),
+                    feedForwardNorm: (layer.feedForwardNorm.weight, layer.feedForwardNorm.bias),
+                    headNorms: layer.headNorms.map { ($0.query.weight, $0.key.weight) },
+                    window: configuration.window.flatMap { $0.layers.contains(layer.index) ? $0.size : nil },
+                    scale: layer.scale ?? 1 / Double(configuration.headWidth).squareRoot()))
+        }
+        let resolver = WeightResolver(configuration: configuration, weights: weights, attachments: attachments)
+        var rotary: RotaryPositions?
+        if case .rotary(let settings) = configuration.positions { rotary = settings }
+        let prompts = try attachments.prompts.map { try $0.detached().to(dtype) }
+        let shape = try Decoder.Shape(
+            tokens: resolver.tensor("embeddings.tokens.weight"),
+            positions: configuration.positions == .learned
+                ? (resolver.tensor("embeddings.positions.weight"), configuration.positionOffset) : nil,
+            prefix: prompts.isEmpty ? nil : Tensor.concatenated(prompts),
+            head: resolver.tensor(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight"),
+            lastNorm: (lastNorm.weight, lastNorm.bias), innerWidth: configuration.innerWidth,
+            headCount: configuration.headCount, keyValueHeadCount: configuration.keyValueHeadCount,
+            headWidth: configuration.headWidth, joining: joining, centres: configuration.norm == .layer,
+            isParallel: configuration.isParallel, activation: activation, epsilon: configuration.normEpsilon,
+            frequencies: rotary?.frequencies(power: { (base: Float, exponent: Float) in Glibc.pow(base, exponent) })
+                ?? [],
+            amplitude: rotary?.amplitude ?? 1)
+        return try Decoder(shape, layers: layers, quantises: quantises)
+    }
+
+    /// Whether the switches and attachments are such that a decoder has them.
+    private var writesByDecoder: Bool {
+        device == .cpu && (dtype == .float32 || dtype == .bfloat16) && !configuration.computesExactly
+            && configuration.isCausal && configuration.hasLanguageHead && configuration.decoder == nil
+            && configuration.tokenWidth == configuration.width && configuration.tokenTypeCount == 0
+            && configuration.relativeBias == nil && configuration.positionlessToken == nil
+            && !configuration.normalisesEmbeddings && !configuration.scalesEmbeddings && !configuration.scalesHeadInput
+            && !configuration.hasHeadOffset && configuration.normPlace == .before
+            && attachments.states.isEmpty
+            && attachments.linear.values.allSatisfy {
+                $0.isEmpty || ($0.count == 1 && $0[0].lowRankUpdate != nil)
+            }
+    }
+
+    private var decoderActivation: Decoder.Activation? {
+        switch configuration.activation {
+        case .silu: .silu
+        case .geluTanh: .geluTanh
+        case .gelu: .gelu
+        case .relu: .relu
+        case .geluSigmoid: .geluSigmoid
+        default: nil
+        }
+    }
+
+    private var joining: Decoder.Joining {
+        switch configuration.attentionInput {
+        case .separate: .separate
+        case .joined: .joined
+        case .joinedByHead: .joinedByHead
+        }
+    }
+
+    private func decoderMap(_ map: LinearMap) throws -> Decoder.Map {
+        let update = map.attachments.first?.lowRankUpdate
+        return Decoder.Map(
+            weight: map.weight, bias: map.bias,
+            update: try update.map {
+                (try $0.down.detached().contiguous(), try $0.up.detached().contiguous(), $0.scale)
+            })
+    }
+}
