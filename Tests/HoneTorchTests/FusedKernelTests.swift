@@ -54,7 +54,7 @@ import Testing
     func attention(dtype: DType, turns: Bool) throws {
         for (width, heads, shared, offsets, isCausal) in [
             (64, 3, 1, [0, 50, 51, 117], true), (16, 2, 2, [0, 7, 23], false), (4, 4, 2, [0, 5, 5, 18], true),
-            (96, 2, 1, [0, 20], false),
+            (96, 2, 1, [0, 20], false), (32, 2, 1, [0, 5, 650], true),
         ] {
             let tokens = offsets[offsets.count - 1]
             let angles = try random([tokens, width / 2], "angles", .float64)
