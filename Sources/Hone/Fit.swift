@@ -87,6 +87,11 @@ public struct Fit {
             throw HoneError(
                 .usage, "the task is to generate text (\(task.verdict)); name a decoder with --model", item: "--model")
         }
+        if options.model == nil, task.definition.columns.image != nil {
+            throw HoneError(
+                .usage, "the rows are images (\(task.verdict)); name a model of images (ViT, DeiT) with --model",
+                item: "--model")
+        }
         let model = try BaseModel(DefaultModel.location(options.model, hub: options.hub))
         methods = try (names.isEmpty ? Methods.all.map { $0.card.name } : names).map { try Methods.make($0) }
         // All methods read rows of one length, so that their losses are of the same tokens.

@@ -22,17 +22,9 @@ struct Objective {
     /// The states with which rows enter a layer.
     func trunk(_ rows: [EncodedExample], _ transformer: Transformer, below layer: Int) throws -> TrunkStates {
         switch task {
-        case .classification: try transformer.trunk(of: batch(rows), below: layer)
+        case .classification: try transformer.trunk(of: transformer.batch(rows, padId: model.padId), below: layer)
         case .generation: try transformer.targetTrunk(rows, padId: model.padId, below: layer)
         }
-    }
-
-    private func batch(_ rows: [EncodedExample]) throws -> TokenBatch {
-        let typed = rows.contains { $0.typeIds != nil }
-        return try TokenBatch(
-            rows.map(\.ids),
-            typeIds: typed ? rows.map { $0.typeIds ?? Array(repeating: 0, count: $0.ids.count) } : nil,
-            padId: model.padId, on: model.transformer.device)
     }
 
     /// The summed losses of the same rows under several sets of parameters, in one forward pass.
@@ -61,7 +53,7 @@ struct Objective {
         }
         switch task {
         case .classification:
-            let batch = try batch(rows).entering(known)
+            let batch = try transformer.batch(rows, padId: model.padId).entering(known)
             let states = try transformer.states(batch)
             let pooled = try model.pooled(states, of: batch)
             let labels = try Tensor(rows.map { $0.label ?? -100 }, on: transformer.device)
