@@ -227,12 +227,19 @@ import Testing
             }, bound: bound)
     }
 
-    @Test("segments of tokens have updates of their own", arguments: types)
-    func segments(dtype: DType) throws {
-        let bounds = [0, 20, 20, 45, 60]
-        func updates(_ given: [Tensor]) -> [[FusedLinear.Update?]] {
+    @Test(
+        "segments of tokens have updates of their own", arguments: types, [[0, 20, 20, 45, 60], [0, 15, 30, 45, 60]])
+    func segments(dtype: DType, bounds: [Int]) throws {
+        let isAlike = bounds[1] == 15
+        func updates(_ given: [Tensor]) throws -> [[FusedLinear.Update?]] {
             let (one, other) = ((given[4], given[5], 2.0), (given[6], given[7], 0.5))
             let narrow = (given[4], given[8], 1.0)
+            // Segments alike in length and ranks are computed as one.
+            if isAlike {
+                let down = try Tensor.concatenated([given[4], given[6]])
+                let up = try Tensor.concatenated([given[5], given[7]], dimension: 1)
+                return [[2.0, 1, 0.5, 1].map { (down, up, $0) }, [narrow, (given[4], given[8], 3), narrow, narrow]]
+            }
             return [[one, other, nil, other], [nil, narrow, narrow, nil]]
         }
         try compare(
@@ -245,8 +252,8 @@ import Testing
             {
                 try $0[0].linears(
                     [
-                        FusedLinear(weight: $0[1], bias: nil, updates: updates($0)[0]),
-                        FusedLinear(weight: $0[2], bias: $0[3], updates: updates($0)[1]),
+                        FusedLinear(weight: $0[1], bias: nil, updates: try updates($0)[0]),
+                        FusedLinear(weight: $0[2], bias: $0[3], updates: try updates($0)[1]),
                     ], bounds: bounds)
             },
             { given in

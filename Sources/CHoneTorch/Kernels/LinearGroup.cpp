@@ -80,6 +80,108 @@ struct Segments {
     }
 };
 
+// Whether all segments have as many tokens and updates of the same ranks: their thin products can then be made as one.
+bool are_alike(const Parts &parts, const Segments &segments) {
+    if (segments.is_whole() || segments.length(0) == 0) return false;
+    bool has_update = false;
+    for (size_t s = 0; s < segments.count(); ++s) {
+        if (segments.length(s) != segments.length(0)) return false;
+        for (size_t i = 0; i < parts.count; ++i) {
+            const at::Tensor down = parts.down(s, i), first = parts.down(0, i);
+            if (down.defined() != first.defined() || (down.defined() && down.size(0) != first.size(0))) return false;
+            has_update = has_update || down.defined();
+        }
+    }
+    return has_update;
+}
+
+// Rows as `[segments, length, width]`.
+at::Tensor by_segment(const at::Tensor &rows, size_t segments) {
+    const int64_t count = static_cast<int64_t>(segments);
+    return rows.view({count, rows.size(0) / count, rows.size(1)});
+}
+
+// The updates of alike segments: factors and products of all of them at once. Kept between the passes are the input's thin
+// products and the factors, ups with their scales.
+struct AlikeUpdates {
+    at::Tensor down;               // [segments, ranks, inputs]
+    std::vector<at::Tensor> ups;   // [segments, outputs, rank], one a map that has updates
+    at::Tensor inner;              // [segments, length, ranks]
+
+    static AlikeUpdates forward(const Parts &parts, const Segments &segments, const std::vector<double> &scales,
+                                const at::Tensor &x, std::vector<at::Tensor> &made) {
+        AlikeUpdates all;
+        const auto type = x.scalar_type();
+        const size_t count = parts.count, groups = segments.count();
+        std::vector<at::Tensor> downs;
+        for (size_t i = 0; i < count; ++i) {
+            if (!parts.down(0, i).defined()) continue;
+            std::vector<at::Tensor> own_downs, own_ups;
+            for (size_t s = 0; s < groups; ++s) {
+                const double scale = scales[s * count + i];
+                own_downs.push_back(parts.down(s, i));
+                own_ups.push_back(scale == 1 ? parts.up(s, i) : parts.up(s, i) * scale);
+            }
+            downs.push_back(at::stack(own_downs));
+            all.ups.push_back(at::stack(own_ups).to(type));
+        }
+        all.down = (downs.size() == 1 ? downs[0] : at::cat(downs, 1)).to(type);
+        all.inner = at::bmm(by_segment(x, groups), all.down.transpose(1, 2));
+        int64_t rank = 0;
+        size_t place = 0;
+        for (size_t i = 0; i < count; ++i) {
+            if (!parts.down(0, i).defined()) continue;
+            const at::Tensor &up = all.ups[place++];
+            by_segment(made[i], groups).baddbmm_(all.inner.narrow(2, rank, up.size(2)), up.transpose(1, 2));
+            rank += up.size(2);
+        }
+        return all;
+    }
+
+    // Adds to the input's gradient, and leaves those of the factors.
+    void backward(const Parts &parts, const Segments &segments, const std::vector<double> &scales,
+                  const std::vector<int64_t> &needs, const at::Tensor &x, const std::vector<at::Tensor> &given,
+                  at::Tensor &input_gradient, std::vector<at::Tensor> &found) const {
+        const size_t count = parts.count, groups = segments.count();
+        std::vector<at::Tensor> inner_gradients;
+        int64_t rank = 0;
+        size_t place = 0;
+        for (size_t i = 0; i < count; ++i) {
+            if (parts.places[parts.down_place(0, i)] < 0) continue;
+            const at::Tensor &up = ups[place++];
+            const int64_t own = up.size(2);
+            if (given[i].defined()) {
+                const at::Tensor mine = by_segment(given[i], groups);
+                inner_gradients.push_back(at::bmm(mine, up));
+                const at::Tensor turned = at::bmm(mine.transpose(1, 2), inner.narrow(2, rank, own)).to(at::kFloat);
+                for (size_t s = 0; s < groups; ++s) {
+                    if (!needs[parts.up_place(s, i)]) continue;
+                    const double scale = scales[s * count + i];
+                    found[parts.up_place(s, i)] = scale == 1 ? turned[s] : turned[s] * scale;
+                }
+            } else {
+                inner_gradients.push_back(at::zeros({inner.size(0), inner.size(1), own}, inner.options()));
+            }
+            rank += own;
+        }
+        const at::Tensor all = inner_gradients.size() == 1 ? inner_gradients[0] : at::cat(inner_gradients, 2);
+        if (input_gradient.defined()) by_segment(input_gradient, groups).baddbmm_(all, down);
+        const at::Tensor turned = at::bmm(all.transpose(1, 2), by_segment(x, groups)).to(at::kFloat);
+        rank = 0;
+        place = 0;
+        for (size_t i = 0; i < count; ++i) {
+            if (parts.places[parts.down_place(0, i)] < 0) continue;
+            const int64_t own = ups[place++].size(2);
+            for (size_t s = 0; s < groups; ++s) {
+                if (needs[parts.down_place(s, i)]) {
+                    found[parts.down_place(s, i)] = turned[s].narrow(0, rank, own);
+                }
+            }
+            rank += own;
+        }
+    }
+};
+
 struct LinearGroup : torch::autograd::Function<LinearGroup> {
     static torch::autograd::variable_list forward(torch::autograd::AutogradContext *context, const at::Tensor &input,
                                                   at::TensorList given, std::vector<int64_t> places,
@@ -93,7 +195,15 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
         std::vector<int64_t> shape = input.sizes().vec();
         std::vector<at::Tensor> made(count), ups(scales.size()), downs(segments.count()), inners(segments.count());
         for (size_t i = 0; i < count; ++i) made[i] = product(x, parts.weight(i), parts.bias(i));
-        for (size_t s = 0; s < segments.count(); ++s) {
+        const bool alike = are_alike(parts, segments);
+        std::vector<at::Tensor> kept{x}, results;
+        if (alike) {
+            AlikeUpdates all = AlikeUpdates::forward(parts, segments, scales, x, made);
+            kept.push_back(all.down);
+            kept.push_back(all.inner);
+            kept.insert(kept.end(), all.ups.begin(), all.ups.end());
+        }
+        for (size_t s = 0; s < segments.count() && !alike; ++s) {
             if (segments.length(s) == 0) continue;
             std::vector<at::Tensor> own;
             for (size_t i = 0; i < count; ++i) {
@@ -113,13 +223,18 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
                 rank += up.size(1);
             }
         }
-        std::vector<at::Tensor> kept{x}, results;
+        // The weights stand first among what is kept, after the input.
+        std::vector<at::Tensor> weights;
         for (size_t i = 0; i < count; ++i) {
-            kept.push_back(parts.weight(i));
+            weights.push_back(parts.weight(i));
             shape.back() = made[i].size(1);
             results.push_back(made[i].view(shape));
         }
-        for (const auto *list : {&ups, &downs, &inners}) kept.insert(kept.end(), list->begin(), list->end());
+        kept.insert(kept.begin() + 1, weights.begin(), weights.end());
+        if (!alike) {
+            for (const auto *list : {&ups, &downs, &inners}) kept.insert(kept.end(), list->begin(), list->end());
+        }
+        context->saved_data["alike"] = alike;
         context->save_for_backward(kept);
         context->saved_data["scales"] = scales;
         context->saved_data["shape"] = input.sizes().vec();
@@ -157,7 +272,11 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
             if (needs[i]) found[i] = product(given[i].t(), x.t());
             if (needs[count + i]) found[count + i] = given[i].sum(0);
         }
-        for (size_t s = 0; s < segments.count(); ++s) {
+        if (context->saved_data["alike"].toBool()) {
+            const AlikeUpdates all{saved[1 + count], {saved.begin() + 3 + count, saved.end()}, saved[2 + count]};
+            all.backward(parts, segments, scales, needs, x, given, input_gradient, found);
+        }
+        for (size_t s = 0; s < segments.count() && !context->saved_data["alike"].toBool(); ++s) {
             const at::Tensor &down = saved[first_down + s], &inner = saved[first_down + segments.count() + s];
             if (!down.defined()) continue;
             std::vector<at::Tensor> inner_gradients;
