@@ -15,9 +15,11 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import classification
 import generation
 import lora
 import scoring
+import search
 from common import CACHE, ROOT
 
 # How far the first losses, or the log-likelihoods, of both may be apart: relatively, and in nats.
@@ -30,6 +32,8 @@ BENCHMARKS = {
     "lora-length": dict(work=lora.lengths, dtype="bfloat16", shapes=[
         (128, 32), (512, 8), (2048, 2), (4096, 1), (256, 1), (256, 4), (256, 16), (256, 32)]),
     "score-choices": dict(work=scoring.choices, rows=32, batch=4, bound=1e-3),
+    **classification.BENCHMARKS,
+    **search.BENCHMARKS,
     **generation.BENCHMARKS,
 }
 

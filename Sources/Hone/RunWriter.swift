@@ -84,6 +84,7 @@ struct RunWriter {
             result.trials.map {
                 ["setting": .number($0.learningRate), "score": .number($0.score), "loss": .number($0.loss)]
             })
+        object["trial_seconds"] = result.trialSeconds.map { .number($0) }
         object["steps"] = .integer(result.steps)
         object["seconds"] = .number(result.seconds)
         object["peak_memory_bytes"] = .integer(result.peakBytes)
