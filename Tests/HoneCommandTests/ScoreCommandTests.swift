@@ -93,7 +93,7 @@ import Testing
             (#"{"context": "a", "choices": ["b"], "answer": 1}"#, "rows.jsonl:1: answer"),
             (#"{"context": "a", "choices": ["b"], "answer": "c"}"#, "answer"),
             (#"{"context": 3, "choices": ["b"]}"#, "context"), (#"{"prompt": "a", "completion": ""}"#, "completion"),
-            (#"{"context": "a", "choices": ["\#(long)"]}"#, "64 positions"),
+            (#"{"context": "a", "choices": ["\#(long)"]}"#, "positions"),
         ] {
             let result = try workshop.hone("score", model, "--data", workshop.write("rows.jsonl", rows + "\n"))
             #expect(result.code == 1 && result.error.contains(words), "\(rows): \(result.error)")
