@@ -30,10 +30,10 @@ test-slow: export HONE_SLOW_TESTS = 1
 test-slow: test
 
 lint:
-	@$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
+	@$(SWIFT) format lint --strict --recursive Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift
 
 format:
-	@$(SWIFT) format --in-place --recursive Sources Tests Package.swift
+	@$(SWIFT) format --in-place --recursive Sources Tests Benchmarks/Sources Package.swift Benchmarks/Package.swift
 
 # Hone against its peers; NAME=... for one. Needs the peers' Python environment, see Benchmarks/run.py.
 bench: build

@@ -84,7 +84,9 @@ let package = Package(
         .testTarget(name: "HoneTrainingTests", dependencies: ["HoneTraining", "HoneTesting"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),
-        .testTarget(name: "HoneCommandTests", dependencies: ["HoneFormats", "HoneCommand"], exclude: ["Fixtures"]),
+        .testTarget(
+            name: "HoneCommandTests", dependencies: ["HoneFormats", "HoneCommand", "HoneTesting"], exclude: ["Fixtures"]
+        ),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

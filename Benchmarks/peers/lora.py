@@ -20,6 +20,7 @@ parser.add_argument("--dtype", choices=["float32", "bfloat16"], required=True)
 parser.add_argument("--steps", type=int, required=True)
 parser.add_argument("--batch", type=int, required=True)
 parser.add_argument("--threads", type=int, default=2)
+parser.add_argument("--learning-rate", type=float, default=1e-3)
 parser.add_argument("--save-init")
 parser.add_argument("--until-first-step", action="store_true", help="print the time of the first step's end, and nothing else")
 options = parser.parse_args()
@@ -33,7 +34,7 @@ model = get_peft_model(model, LoraConfig(
 if options.save_init:
     model.save_pretrained(options.save_init)
     raise SystemExit
-optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3, weight_decay=0.0)
+optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=options.learning_rate, weight_decay=0.0)
 rows = [json.loads(line) for line in open(options.data)]
 
 

@@ -171,8 +171,8 @@ static int read(struct reading *reading, const uint8_t *bytes, size_t count, uin
     decompression->progress = &reading->progress;
     if (jpeg.read_header(decompression, 1) != header_ok) return HONE_IMAGE_DAMAGED;
     uint64_t pixels = (uint64_t)decompression->image_width * decompression->image_height;
-    // A block of 8 by 8 of a component takes a bit at least, and one component may have a sixteenth of the blocks.
-    if (pixels > most_pixels || pixels / 8192 > count + 1024) {
+    // A block of 8 by 8 pixels takes a bit at least; four times as much is let pass for components that have fewer blocks.
+    if (pixels > most_pixels || pixels / 2048 > count + 1024) {
         snprintf(reading->words, 256, "it claims %u by %u pixels", decompression->image_width, decompression->image_height);
         return HONE_IMAGE_TOO_LARGE;
     }

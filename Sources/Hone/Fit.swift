@@ -24,6 +24,8 @@ public struct Fit {
         public var hub: HubClient?
         /// The methods to try; all that fit where none is named.
         public var methods: [String] = []
+        /// The learning rates that every gradient method tries, the usual one first; each method's own where there are none.
+        public var learningRates: [Double] = []
         /// How long the search may take, in seconds.
         public var budget = 900.0
         /// Where the run goes.
@@ -59,6 +61,7 @@ public struct Fit {
             options.methods = plan.methods
             options.seed = plan.seed
             options.batchSize = plan.batchSize
+            options.learningRates = plan.learningRates
             options.maximumLength = plan.maximumLength
         }
         guard options.budget > 0, options.budget.isFinite else {
@@ -66,6 +69,9 @@ public struct Fit {
         }
         guard (1...65536).contains(options.batchSize) else {
             throw HoneError(.usage, "must be from 1 to 65536, not \(options.batchSize)", item: "--batch-size")
+        }
+        for rate in options.learningRates where !(rate > 0 && rate.isFinite) {
+            throw HoneError(.usage, "must be numbers above 0, not \(rate)", item: "--learning-rates")
         }
         let names = options.methods
         for name in names { _ = try Methods.named(name) }
@@ -80,6 +86,11 @@ public struct Fit {
         if options.model == nil, task.kind == .generation {
             throw HoneError(
                 .usage, "the task is to generate text (\(task.verdict)); name a decoder with --model", item: "--model")
+        }
+        if options.model == nil, task.definition.columns.image != nil {
+            throw HoneError(
+                .usage, "the rows are images (\(task.verdict)); name a model of images (ViT, DeiT) with --model",
+                item: "--model")
         }
         let model = try BaseModel(DefaultModel.location(options.model, hub: options.hub))
         methods = try (names.isEmpty ? Methods.all.map { $0.card.name } : names).map { try Methods.make($0) }
@@ -123,7 +134,7 @@ public struct Fit {
         let clock = monotonicSeconds()
         let search = Search(
             preparation, methods: methods, budget: options.budget, seed: options.seed, batchSize: options.batchSize,
-            repeating: options.repeating)
+            learningRates: options.learningRates, repeating: options.repeating)
         let log = try SearchLog(folder)
         let outcome = try search.run(shouldStop: shouldStop) { event in
             try log.write(event)
@@ -152,6 +163,7 @@ public struct Fit {
         description["options"] = [
             "methods": .array(methods.map { .string($0.name) }), "budget_seconds": .number(options.budget),
             "batch_size": .integer(options.batchSize),
+            "learning_rates": .array(options.learningRates.map { .number($0) }),
         ]
         description["plan"] = outcome.plan
         description["chosen"] = .string(chosen.name)

@@ -57,9 +57,9 @@ public struct NamedModel {
     }
 
     /// Where a model lies; an argument that is no folder and no name of the Hub with an owner was typed wrong.
-    private static func location(_ text: String?) throws -> ModelLocation {
+    public static func location(_ text: String?, hub: HubClient? = nil) throws -> ModelLocation {
         do {
-            return try DefaultModel.location(text)
+            return try DefaultModel.location(text, hub: hub)
         } catch let error as HoneError where text.map({ !$0.contains("/") }) ?? false {
             throw HoneError(.usage, error.message, file: error.file)
         }

@@ -12,9 +12,9 @@ public struct Preparation {
     public let model: BaseModel
     /// What methods need to know about the task.
     public let shape: TaskShape
-    /// How examples become tokens.
+    /// How examples become what the model takes.
     public let encoding: ExampleEncoder.Options
-    /// The training rows as tokens.
+    /// The training rows as tokens, or as images.
     public let train: [EncodedExample]
     /// What a person should know about data and model.
     public let warnings: [String]
@@ -25,6 +25,10 @@ public struct Preparation {
     public init(task: TaskData, model: BaseModel, encoding: ExampleEncoder.Options) throws {
         self.task = task
         self.model = model
+        let hasImages = task.definition.columns.image != nil
+        guard hasImages == model.readsImages else {
+            throw ExampleEncoder.misfit(readsImages: model.readsImages).inFile(model.folder)
+        }
         let chats = try Preparation.hasChatTemplate(task, model)
         var encoding = encoding
         encoding.usesChatTemplate = chats == true
@@ -53,7 +57,8 @@ public struct Preparation {
         var warnings = task.warnings
         if chats == false {
             warnings.append(
-                "the model's folder has no chat template: conversations are written as plain lines, “role: content”")
+                "the model's folder has no chat template: conversations are written as plain lines, “role: content”"
+                    + (task.definition.columns.tools == nil ? "" : ", and their tools are left out"))
         }
         let cut = train.count { $0.isTruncated }
         if cut > 0 {
@@ -73,6 +78,7 @@ public struct Preparation {
 
     /// A length that holds nearly every row: the 99th percentile of a sample, rounded up, within the model's positions.
     public static func suggestedLength(_ task: TaskData, _ model: BaseModel) throws -> Int {
+        if model.readsImages { return model.maximumLength }
         let encoder = try ExampleEncoder(
             model,
             options: .init(

@@ -29,6 +29,7 @@ struct RunWriter {
         object["settings"] = method.settings.json
         object["maximum_length"] = .integer(preparation.encoding.maximumLength)
         object["marks_completions"] = .bool(preparation.encoding.marksCompletions)
+        object["chat_template"] = try chatTemplate
         object["system"] = SystemFacts.json
         return object
     }
@@ -45,6 +46,14 @@ struct RunWriter {
             object["sha256"] = .string(try preparation.model.fingerprint)
             object["parameters"] = .integer(preparation.model.configuration.parameterCount)
             return object
+        }
+    }
+
+    /// Which chat templates conversations are written with, by the SHA-256 of their texts.
+    private var chatTemplate: JSON? {
+        get throws {
+            guard preparation.encoding.usesChatTemplate else { return nil }
+            return try SavedRun.chatTemplate(of: preparation.model)
         }
     }
 
@@ -75,6 +84,7 @@ struct RunWriter {
             result.trials.map {
                 ["setting": .number($0.learningRate), "score": .number($0.score), "loss": .number($0.loss)]
             })
+        object["trial_seconds"] = result.trialSeconds.map { .number($0) }
         object["steps"] = .integer(result.steps)
         object["seconds"] = .number(result.seconds)
         object["peak_memory_bytes"] = .integer(result.peakBytes)

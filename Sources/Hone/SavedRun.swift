@@ -54,11 +54,29 @@ public struct SavedRun {
         var definition = try TaskDefinition(json: described, file: folder.description)
         let loaded = try BaseModel(
             SavedRun.base(json["model"], named: model, hub: hub, of: folder), dtype: dtype, exact: exact)
+        if let template = json["chat_template"], try template != SavedRun.chatTemplate(of: loaded) {
+            throw HoneError(
+                .mismatch, "the chat template in the model's folder is not the one that the run was made with",
+                file: loaded.folder,
+                item: "chat_template")
+        }
         let adapter = try Adapter.read(folder.adapter, for: loaded)
         labels = adapter.labels
         if adapter.task != .generation { definition.labels = adapter.labels }
         self.definition = definition
         specialist = try Specialist(base: loaded, adapter: adapter)
+    }
+
+    /// The chat templates of a model as a run remembers them: the SHA-256 of the one for conversations, and of the one for those
+    /// with tools where that is another.
+    static func chatTemplate(of model: BaseModel) throws -> JSON? {
+        guard let plain = try model.chatFormat(), let tools = try model.chatFormat(hasTools: true) else { return nil }
+        var object = JSONObject()
+        object["sha256"] = .string(FileHash.sha256(of: plain.template.source))
+        if tools.template.source != plain.template.source {
+            object["tools_sha256"] = .string(FileHash.sha256(of: tools.template.source))
+        }
+        return .object(object)
     }
 
     /// Where the base model of a run is.
@@ -139,11 +157,11 @@ public struct SavedRun {
         }
     }
 
-    /// A plain text as an input of this task.
+    /// A plain text as an input of this task; the path of an image, where it classifies images.
     public func input(text: String) throws -> Example.Input {
         guard specialist.adapter.task != .generation else {
             return definition.columns.messages == nil ? .prompt(text) : .messages([Message(role: .user, content: text)])
         }
-        return .text(text)
+        return definition.columns.image == nil ? .text(text) : .image(ImageReference(path: text))
     }
 }

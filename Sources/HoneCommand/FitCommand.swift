@@ -33,6 +33,11 @@ struct FitCommand: ParsableCommand {
             "A model folder in Hugging Face layout, or owner/name[@revision] on the Hub. Default: the built-in sentence encoder."
     ) var model: String?
     @Option(help: "The methods to try, separated by commas. Default: all that fit.") var methods: String?
+    @Option(
+        name: .customLong("learning-rates"),
+        help:
+            "The learning rates that every trained method tries, separated by commas, the usual one first. Default: its own."
+    ) var learningRates: String?
     @Option(help: "How long the search may take: 90s, 15m, 1h.") var budget = "15m"
     @Option(help: "The folder of the run. Default: runs/NAME-1, -2, ...") var out: String?
     @Option(help: "What everything random is drawn from.") var seed: UInt64 = 0
@@ -60,6 +65,12 @@ struct FitCommand: ParsableCommand {
         options.model = model
         options.hub = try DownloadVoice.client(quiet: quiet)
         options.methods = (methods ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+        options.learningRates = try (learningRates ?? "").split(separator: ",").map { word in
+            guard let rate = Double(word.trimmingCharacters(in: .whitespaces)) else {
+                throw HoneError(.usage, "must be numbers separated by commas, not “\(word)”", item: "--learning-rates")
+            }
+            return rate
+        }
         options.budget = try TimeSpan.seconds(budget, option: "--budget")
         options.out = out
         options.seed = seed

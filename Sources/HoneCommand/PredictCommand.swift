@@ -13,18 +13,20 @@ struct PredictCommand: ParsableCommand {
         commandName: "predict",
         abstract: "Asks a specialist.",
         discussion: """
-            Texts come as arguments, from a file (a table as in training, or plain lines in a .txt), or, where neither is \
+            Texts, or the paths of images, come as arguments, from a file (a table as in training, or plain lines in a .txt), or, where neither is \
             given, line by line from standard input. One answer a line: label, probability, or the text written.
 
               hone predict runs/tickets-1 "my card is stuck in the machine"
               hone predict runs/tickets-1 --file new.csv --json
               cat lines.txt | hone predict runs/tickets-1
+              hone predict runs/digits-1 seven.png one.jpg
             """)
 
     @Argument(help: ArgumentHelp("The folder of a run.", valueName: "run"))
     var folder: String
-    @Argument(help: "Texts to answer.") var texts: [String] = []
-    @Option(help: "A table with the columns of the task, or a .txt with a text a line.") var file: String?
+    @Argument(help: "Texts to answer, or the paths of images to classify.") var texts: [String] = []
+    @Option(help: "A table with the columns of the task, or a .txt with a text, or the path of an image, a line.")
+    var file: String?
     @Option(help: "The base model's folder, or name on the Hub, where it has moved.") var model: String?
     @Option(name: .customLong("max-new-tokens"), help: "The most tokens written, in generation.") var maximumNewTokens =
         64

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Hone
 import HoneFormats
 import HoneText
 
@@ -14,9 +15,10 @@ struct TokenizeCommand: ParsableCommand {
 
               hone tokenize MODEL "my card is stuck"
               hone tokenize tokenizer.json --lines texts.txt --json > ids.jsonl
+              hone tokenize openai-community/gpt2 "my card is stuck"
             """)
 
-    @Argument(help: ArgumentHelp("A model's folder, or a tokenizer.json.", valueName: "model"))
+    @Argument(help: ArgumentHelp("A model's folder, its name on the Hub, or a tokenizer.json.", valueName: "model"))
     var model: String
     @Argument(help: "Texts.") var texts: [String] = []
     @Option(help: "A file with one text a line.") var lines: String?
@@ -31,9 +33,7 @@ struct TokenizeCommand: ParsableCommand {
 
     func run() throws {
         let texts = try allTexts()
-        var isFolder: ObjCBool = false
-        let exists = FileManager.default.fileExists(atPath: model, isDirectory: &isFolder)
-        let tokenizer = exists && !isFolder.boolValue ? try Tokenizer(file: model) : try Tokenizer(folder: model)
+        let tokenizer = try named()
         if time { return measure(tokenizer, texts) }
         var output: [UInt8] = []
         for text in texts {
@@ -43,6 +43,13 @@ struct TokenizeCommand: ParsableCommand {
             if output.count > 1 << 20 { write(&output) }
         }
         write(&output)
+    }
+
+    /// The tokenizer of a file, a folder, or a model of the Hub.
+    private func named() throws -> Tokenizer {
+        if FileStatus.isFolder(model) { return try Tokenizer(folder: model) }
+        if FileStatus.exists(model) { return try Tokenizer(file: model) }
+        return try Tokenizer(folder: NamedModel.location(model, hub: DownloadVoice.client(quiet: false)).folder)
     }
 
     private func allTexts() throws -> [String] {

@@ -46,8 +46,10 @@ public struct HubCache: Sendable {
             try check(snapshot + "/" + name, repository: repository)
         }
         for name in ["config.json", "tokenizer.json"] where try !has(name) {
-            // Where it was found before that the model has none, nothing is missing.
-            let isKnownAbsent = FileStatus.exists(folder(repository) + "/.no_exist/\(commit)/\(name)")
+            // Where it was found before that the model has none, nothing is missing; models of images have something else.
+            let isKnownAbsent =
+                try FileStatus.exists(folder(repository) + "/.no_exist/\(commit)/\(name)")
+                || has("preprocessor_config.json")
             if name == "config.json" || !isKnownAbsent { missing.append(name) }
         }
         if try has(ModelFileSelection.weights) { return missing }

@@ -4,17 +4,20 @@ import HoneText
 
 /// Turns conversations of a task into tokens through the model's own chat template.
 struct ChatEncoding: Sendable {
-    let format: ChatFormat
+    private let format: ChatFormat
+    /// For conversations in which tools may be called; some folders have a template of its own for them.
+    private let toolFormat: ChatFormat
     /// The token that ends a turn of the assistant, where the template writes one.
     let turnEnd: Int?
 
-    init(_ format: ChatFormat) {
+    init(_ format: ChatFormat, withTools toolFormat: ChatFormat) {
         self.format = format
+        self.toolFormat = toolFormat
         turnEnd = format.turnEnd()
     }
 
     /// The turns, a preamble before the words of the first one that is not a standing instruction.
-    private func conversation(_ messages: [Message], preamble: String) -> ChatConversation {
+    private func conversation(_ messages: [Message], tools: [JSON], preamble: String) -> ChatConversation {
         let first = messages.firstIndex { $0.role != .system }
         return ChatConversation(
             messages: messages.enumerated().map { index, message in
@@ -23,7 +26,7 @@ struct ChatEncoding: Sendable {
                 turn["content"] = .string(index == first ? preamble + message.content : message.content)
                 for (name, value) in message.members.pairs where turn[name] == nil { turn[name] = value }
                 return turn
-            })
+            }, tools: tools.isEmpty ? nil : tools)
     }
 
     /// The tokens of a row: with an answer the whole conversation, all turns of the assistant being targets; without, the
@@ -33,12 +36,15 @@ struct ChatEncoding: Sendable {
     func encode(_ messages: [Message], answer: Message?, of example: Example, preamble: String) throws -> EncodedExample
     {
         do {
-            let asked = conversation(messages, preamble: preamble)
+            let tools = example.tools
+            let format = tools.isEmpty ? format : toolFormat
+            let asked = conversation(messages, tools: tools, preamble: preamble)
             guard let answer else {
                 let ids = try format.prompt(asked)
                 return EncodedExample(ids: ids, targets: [])
             }
-            let tokens = try format.trainingTokens(conversation(messages + [answer], preamble: preamble))
+            let tokens = try format.trainingTokens(
+                conversation(messages + [answer], tools: tools, preamble: preamble))
             return EncodedExample(ids: tokens.ids, targets: tokens.targets)
         } catch let error as HoneError {
             guard !example.file.isEmpty else { throw error }

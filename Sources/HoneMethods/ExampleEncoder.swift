@@ -3,9 +3,10 @@ import HoneModels
 import HoneTasks
 import HoneText
 
-/// An example as token numbers.
+/// An example as a model takes it: token numbers, or an image.
 public struct EncodedExample: Sendable {
-    /// The tokens: of the text or texts, or of prompt and completion joined; of an encoder-decoder, those of the prompt.
+    /// The tokens: of the text or texts, or of prompt and completion joined; of an encoder-decoder, those of the prompt; none
+    /// of an image.
     public var ids: [Int]
     /// The token types, where there are two texts.
     public var typeIds: [Int]?
@@ -18,6 +19,8 @@ public struct EncodedExample: Sendable {
     public var isTruncated: Bool
     /// The completion's tokens, which an encoder-decoder writes for `ids`; absent for other models.
     public var answer: [Int]?
+    /// The image, where the example is one.
+    public var image: EncodedImage?
 
     /// Tokens as they are; targets are kept to what can be predicted.
     init(
@@ -67,10 +70,10 @@ public struct EncodedExample: Sendable {
     public var targetCount: Int { label != nil ? 1 : answer?.count ?? targets.reduce(0) { $0 + $1.count } }
 
     /// How many tokens go through the model.
-    public var length: Int { ids.count + (answer?.count ?? 0) }
+    public var length: Int { image?.length ?? ids.count + (answer?.count ?? 0) }
 }
 
-/// Turns examples into token numbers, always in the same way: in training, evaluation and prediction.
+/// Turns examples into what a model takes, always in the same way: in training, evaluation and prediction.
 public struct ExampleEncoder: Sendable {
     /// What can be chosen.
     public struct Options: Hashable, Sendable {
@@ -93,8 +96,10 @@ public struct ExampleEncoder: Sendable {
         }
     }
 
-    /// The tokenizer.
-    public let tokenizer: Tokenizer
+    /// Of a model of text.
+    private let ownTokenizer: Tokenizer?
+    /// Of a model of images.
+    private let images: ImageReader?
     /// The choices.
     public let options: Options
     /// Text before every prompt, such as in-context examples.
@@ -105,6 +110,13 @@ public struct ExampleEncoder: Sendable {
     private let separatesTargets: Bool
     private let chat: ChatEncoding?
 
+    private var tokenizer: Tokenizer {
+        get throws {
+            guard let ownTokenizer else { throw ExampleEncoder.misfit(readsImages: true) }
+            return ownTokenizer
+        }
+    }
+
     /// The token that ends an answer in a conversation, besides the tokenizer's end token.
     public var turnEnd: Int? { chat?.turnEnd }
 
@@ -113,17 +125,20 @@ public struct ExampleEncoder: Sendable {
     /// - Throws: `HoneError` where the chat template is wanted and there is none, or none that can be read.
     public init(_ model: BaseModel, options: Options, preamble: String = "") throws {
         if options.usesChatTemplate {
-            guard let format = try model.chatFormat() else {
+            guard let format = try model.chatFormat(), let withTools = try model.chatFormat(hasTools: true) else {
                 throw HoneError(
                     .mismatch,
                     "the conversations of this task are written with a chat template, and the model has none",
                     file: model.folder)
             }
-            chat = ChatEncoding(format)
+            chat = ChatEncoding(format, withTools: withTools)
         } else {
             chat = nil
         }
-        tokenizer = try model.tokenizer
+        ownTokenizer = model.readsImages ? nil : try model.tokenizer
+        images = model.imagePreparation.flatMap { preparation in
+            model.configuration.patches.map { ImageReader(preparation, patches: $0) }
+        }
         var options = options
         options.maximumLength = min(options.maximumLength, model.maximumLength)
         limit = preamble.isEmpty ? options.maximumLength : model.maximumLength
@@ -133,22 +148,28 @@ public struct ExampleEncoder: Sendable {
         self.preamble = preamble
     }
 
-    /// The tokens of an example. Of a text that is too long the end is cut off; of a prompt and completion, what
+    /// The tokens of an example, or its image. Of a text that is too long the end is cut off; of a prompt and completion, what
     /// `Options.marksCompletions` says. A preamble that does not fit loses its beginning: it never takes targets from a row.
     ///
     /// - Throws: `HoneError` where the model's chat template refuses a conversation, or where it cannot be found out which of
-    ///   its tokens the assistant says.
+    ///   its tokens the assistant says; where an image cannot be read; and with code `.mismatch` where the model reads images
+    ///   and the example is text, or the other way round.
     public func encode(_ example: Example) throws -> EncodedExample {
         switch example.input {
+        case .image(let reference):
+            guard let images else { throw ExampleEncoder.misfit(readsImages: false) }
+            var encoded = EncodedExample(ids: [], label: example.label)
+            encoded.image = try images.image(reference)
+            return encoded
         case .text(let text):
-            let encoding = tokenizer.encoding(text, maximumLength: options.maximumLength)
-            return classified(encoding, typeIds: nil, label: example.label)
+            let encoding = try tokenizer.encoding(text, maximumLength: options.maximumLength)
+            return try classified(encoding, typeIds: nil, label: example.label)
         case .pair(let first, let second):
-            let encoding = tokenizer.encodePair(first, second, maximumLength: options.maximumLength)
-            return classified(encoding, typeIds: encoding.typeIds, label: example.label)
+            let encoding = try tokenizer.encodePair(first, second, maximumLength: options.maximumLength)
+            return try classified(encoding, typeIds: encoding.typeIds, label: example.label)
         case .prompt(let text):
-            return joined(prompt: text, completion: example.completion)
-        case .messages(let messages):
+            return try joined(prompt: text, completion: example.completion)
+        case .messages(let messages, _):
             if let chat, !separatesTargets {
                 let answer = example.completion.map { Message(role: .assistant, content: $0) }
                 let row = try chat.encode(messages, answer: answer, of: example, preamble: preamble)
@@ -158,7 +179,8 @@ public struct ExampleEncoder: Sendable {
                 let excess = max(0, bare.ids.count - options.maximumLength)
                 return row.truncated(to: row.ids.count - excess).keepingEnd(limit)
             }
-            return joined(prompt: ExampleEncoder.plain(messages), completion: example.completion.map { " " + $0 })
+            return try joined(
+                prompt: ExampleEncoder.plain(messages), completion: example.completion.map { " " + $0 })
         }
     }
 
@@ -170,12 +192,12 @@ public struct ExampleEncoder: Sendable {
     public func prompt(_ example: Example, room: Int = .max) throws -> [Int] {
         var bare = example
         bare.target = .unknown
-        return keepingEnd(of: try encode(bare).ids, room: max(1, min(room, limit)))
+        return try keepingEnd(of: encode(bare).ids, room: max(1, min(room, limit)))
     }
 
-    private func keepingEnd(of prompt: [Int], room: Int) -> [Int] {
+    private func keepingEnd(of prompt: [Int], room: Int) throws -> [Int] {
         guard prompt.count > room else { return prompt }
-        let start = room > 1 && prompt.first == tokenizer.bosId ? 1 : 0
+        let start = try room > 1 && prompt.first == tokenizer.bosId ? 1 : 0
         return prompt.prefix(start) + prompt.suffix(room - start)
     }
 
@@ -184,20 +206,31 @@ public struct ExampleEncoder: Sendable {
         messages.map { "\($0.role.rawValue): \($0.content)\n" }.joined() + "assistant:"
     }
 
-    private func classified(_ encoding: Encoding, typeIds: [Int]?, label: Int?) -> EncodedExample {
+    /// Images for a model of text, or text for one of images.
+    public static func misfit(readsImages: Bool) -> HoneError {
+        HoneError(
+            .mismatch,
+            readsImages
+                ? "the rows are texts, and this model reads images; name a model of text with --model"
+                : "the rows are images, and this model reads text; name a model of images (ViT, DeiT) with --model")
+    }
+
+    private func classified(_ encoding: Encoding, typeIds: [Int]?, label: Int?) throws -> EncodedExample {
+        let tokenizer = try tokenizer
         // An empty text of a tokenizer without special tokens still needs a position.
         let ids = encoding.ids.isEmpty ? [tokenizer.bosId ?? tokenizer.eosId ?? tokenizer.padId ?? 0] : encoding.ids
         return EncodedExample(
             ids: ids, typeIds: encoding.ids.isEmpty ? nil : typeIds, label: label, isTruncated: encoding.isTruncated)
     }
 
-    private func joined(prompt: String, completion: String?) -> EncodedExample {
-        if separatesTargets { return separated(prompt: prompt, completion: completion) }
-        let asked = promptTokens(preamble + prompt)
+    private func joined(prompt: String, completion: String?) throws -> EncodedExample {
+        if separatesTargets { return try separated(prompt: prompt, completion: completion) }
+        let tokenizer = try tokenizer
+        let asked = try promptTokens(preamble + prompt)
         guard let completion else { return EncodedExample(ids: asked) }
         var said = tokenizer.encode(completion, addSpecialTokens: false)
         if options.marksCompletions, let end = tokenizer.eosId { said.append(end) }
-        let bareLength = preamble.isEmpty ? asked.count : promptTokens(prompt).count
+        let bareLength = try preamble.isEmpty ? asked.count : promptTokens(prompt).count
         let excess = max(0, bareLength + said.count - options.maximumLength)
         guard options.marksCompletions else {
             let row = EncodedExample(ids: asked + said, targets: [asked.count..<asked.count + said.count])
@@ -205,23 +238,25 @@ public struct ExampleEncoder: Sendable {
         }
         // One token is kept for what predicts the first target.
         let kept = said.prefix(options.maximumLength - 1)
-        let rest = keepingEnd(of: asked, room: limit - kept.count)
+        let rest = try keepingEnd(of: asked, room: limit - kept.count)
         return EncodedExample(
             ids: rest + kept, targets: [rest.count..<rest.count + kept.count],
             isTruncated: excess > 0 || rest.count < asked.count)
     }
 
     /// A prompt with its start token; at least one token.
-    private func promptTokens(_ text: String) -> [Int] {
+    private func promptTokens(_ text: String) throws -> [Int] {
+        let tokenizer = try tokenizer
         let start = options.marksCompletions ? [tokenizer.bosId].compactMap { $0 } : []
         let ids = start + tokenizer.encode(text, addSpecialTokens: false)
         return ids.isEmpty ? [tokenizer.bosId ?? tokenizer.eosId ?? 0] : ids
     }
 
     /// Prompt and completion as two texts, each with the special tokens that the tokenizer gives a text.
-    private func separated(prompt: String, completion: String?) -> EncodedExample {
+    private func separated(prompt: String, completion: String?) throws -> EncodedExample {
+        let tokenizer = try tokenizer
         let input = tokenizer.encoding(preamble + prompt, maximumLength: limit)
-        var example = classified(input, typeIds: nil, label: nil)
+        var example = try classified(input, typeIds: nil, label: nil)
         guard let completion else { return example }
         var targets = tokenizer.encoding(completion).ids
         if let end = tokenizer.eosId, targets.last != end { targets.append(end) }

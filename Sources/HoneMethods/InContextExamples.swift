@@ -67,12 +67,13 @@ public struct InContextExamples: Method {
             input: InContextExamples.inputText(example.input), target: label ?? example.completion ?? "")
     }
 
-    /// An input as plain text.
+    /// An input as plain text; an image by its path.
     public static func inputText(_ input: Example.Input) -> String {
         switch input {
         case .text(let text), .prompt(let text): text
         case .pair(let first, let second): first + "\n" + second
-        case .messages(let messages): ExampleEncoder.plain(messages)
+        case .messages(let messages, _): ExampleEncoder.plain(messages)
+        case .image(let image): image.path
         }
     }
 

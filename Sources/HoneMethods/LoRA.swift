@@ -22,6 +22,10 @@ public struct LoRA: Method {
             Setting(
                 "targets", .words(["all"]),
                 "The maps to adapt, by the ends of their names (query,value); `all` for every map of the layers."),
+            Setting(
+                "layers", .words(["all"]),
+                "The layers to adapt, by number from 0, alone or as a range (8-11); `all` for every layer. What is below the "
+                    + "lowest is computed once, not in every epoch."),
             Setting("rank-stabilised", .flag(false), "Scale by alpha / sqrt(rank) instead."),
         ])
 
@@ -58,9 +62,10 @@ public struct LoRA: Method {
     private func targets(_ configuration: TransformerConfiguration) throws -> [(
         path: String, outputs: Int, inputs: Int
     )] {
-        let sites: [(path: String, outputs: Int, inputs: Int)] = configuration.linearSites.compactMap {
+        let all: [(path: String, outputs: Int, inputs: Int)] = configuration.linearSites.compactMap {
             if case .linear(let outputs, let inputs) = $0.kind { ($0.path, outputs, inputs) } else { nil }
         }
+        let sites = try inChosenLayers(all, of: configuration)
         let wanted = settings.words("targets")
         guard !wanted.isEmpty else {
             throw HoneError(.mismatch, "names no map; `all` stands for every map of the layers", item: "lora targets")
@@ -71,6 +76,35 @@ public struct LoRA: Method {
             throw HoneError(.mismatch, "this model has no map `\(word)`; it has \(known)", item: "lora targets")
         }
         return sites.filter { site in wanted.contains { LoRA.matches(site.path, $0) } }
+    }
+
+    /// Those of some sites that are in the layers that the settings name.
+    private func inChosenLayers(
+        _ sites: [(path: String, outputs: Int, inputs: Int)], of configuration: TransformerConfiguration
+    ) throws -> [(path: String, outputs: Int, inputs: Int)] {
+        let words = settings.words("layers")
+        if words == ["all"] { return sites }
+        let known = 0..<(configuration.stacks.map(\.layerCount).max() ?? 0)
+        var chosen: Set<Int> = []
+        for word in words {
+            let ends = word.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+            guard ends.count <= 2, let first = ends.first ?? nil, let last = ends.last ?? nil, first <= last,
+                known.contains(first), known.contains(last)
+            else {
+                throw HoneError(
+                    .mismatch, "`\(word)` is no layer or range of layers of this model; it has 0 to \(known.count - 1)",
+                    item: "lora layers")
+            }
+            chosen.formUnion(first...last)
+        }
+        guard !chosen.isEmpty else {
+            throw HoneError(.mismatch, "names no layer; `all` stands for every layer", item: "lora layers")
+        }
+        return sites.filter { site in
+            let parts = site.path.split(separator: ".")
+            guard let place = parts.firstIndex(of: "layers"), place + 1 < parts.count else { return false }
+            return Int(parts[place + 1]).map(chosen.contains) ?? false
+        }
     }
 
     /// The alpha of a module: the first override whose pattern is the module's name or its tail, as PEFT matches them.

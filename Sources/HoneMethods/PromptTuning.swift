@@ -30,20 +30,25 @@ public struct PromptTuning: Method {
 
     /// Refuses prompts that leave no room for the input.
     public func checkFit(_ model: TransformerConfiguration, _ task: TaskShape) throws {
-        guard settings.integer("length") < model.maximumLength else {
+        // Before the patches of an image, prompts take no positions.
+        guard model.patches != nil || settings.integer("length") < model.maximumLength else {
             throw HoneError(
                 .mismatch, "leaves no room in a model of \(model.maximumLength) positions", item: "prompt length")
         }
     }
 
-    /// Vectors of tokens drawn from the vocabulary, or noise with their mean and spread.
+    /// Vectors of tokens drawn from the vocabulary, or noise with their mean and spread; of a model of images, which has no
+    /// vocabulary, noise with those of its positions (Jia et al. 2022).
     public func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet {
         let length = settings.integer("length")
         let width = model.configuration.tokenWidth
-        guard let table = model.transformer.weights["embeddings.tokens.weight"] else { return ParameterSet() }
+        let weights = model.transformer.weights
+        guard let table = weights["embeddings.tokens.weight"] ?? weights["embeddings.positions.weight"] else {
+            return ParameterSet()
+        }
         let device = model.transformer.device
         var parameters = ParameterSet()
-        if settings.choice("initialisation") == "vocabulary" {
+        if settings.choice("initialisation") == "vocabulary", !model.readsImages {
             let chosen = try random.uniform([length], low: 0, high: 1)
             // The product may be rounded up to the size of the vocabulary itself.
             let last = Double(model.configuration.vocabularySize - 1)

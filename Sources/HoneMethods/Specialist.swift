@@ -15,7 +15,7 @@ public struct Specialist {
     public let adapter: Adapter
     /// The base with the adapter attached.
     public let transformer: Transformer
-    /// Turns examples into tokens.
+    /// Turns examples into what the model takes.
     public let encoder: ExampleEncoder
 
     /// Attaches an adapter.
@@ -49,21 +49,14 @@ public struct Specialist {
         return batches
     }
 
-    private func tokenBatch(_ rows: [EncodedExample]) throws -> TokenBatch {
-        let typed = rows.contains { $0.typeIds != nil }
-        return try TokenBatch(
-            rows.map(\.ids), typeIds: typed ? rows.map { $0.typeIds ?? Array(repeating: 0, count: $0.ids.count) } : nil,
-            padId: base.padId, on: transformer.device)
-    }
-
     /// Pooled vectors of the model with the adapter, `[rows, width]`, `float32`.
     public func features(_ rows: [EncodedExample]) throws -> Tensor {
         try withoutGradients {
             var pieces: [Tensor] = []
             var back = [Int](repeating: 0, count: rows.count)
             var done = 0
-            for indices in Specialist.batches(rows.map(\.ids.count)) {
-                let batch = try tokenBatch(indices.map { rows[$0] })
+            for indices in Specialist.batches(rows.map(\.length)) {
+                let batch = try transformer.batch(indices.map { rows[$0] }, padId: base.padId)
                 pieces.append(try base.pooled(transformer.states(batch), of: batch).to(.float32))
                 for index in indices {
                     back[index] = done

@@ -8,20 +8,23 @@ extension Transformer {
     /// in its encoder, and its decoder predicts them from its start token on. What rows have in common from their beginning is
     /// computed once where that is exact, and its gradient is the sum over the rows.
     ///
-    /// - Parameter padId: what fills shorter rows; no state depends on it.
-    public func targetStates(_ rows: [EncodedExample], padId: Int) throws -> (states: Tensor, targets: TargetPositions)
-    {
-        let (states, indices, targets) = try distinctTargetStates(rows, padId: padId)
+    /// - Parameters:
+    ///   - padId: what fills shorter rows; no state depends on it.
+    ///   - trunk: the states of `targetTrunk` for these rows, where they are known.
+    public func targetStates(_ rows: [EncodedExample], padId: Int, trunk: TrunkStates? = nil) throws -> (
+        states: Tensor, targets: TargetPositions
+    ) {
+        let (states, indices, targets) = try distinctTargetStates(rows, padId: padId, trunk: trunk)
         let all = indices.count == states.size(0) ? states : try states.selecting(Tensor(indices, on: device))
         return (all, targets)
     }
 
     /// The states that predict targets, each once, and the index of each target's.
-    func distinctTargetStates(_ rows: [EncodedExample], padId: Int) throws -> (
+    func distinctTargetStates(_ rows: [EncodedExample], padId: Int, trunk: TrunkStates? = nil) throws -> (
         states: Tensor, indices: [Int], targets: TargetPositions
     ) {
         guard let decoder = configuration.decoder else {
-            let batch = try TokenBatch(rows.map(\.predictors), padId: padId, on: device)
+            let batch = try TokenBatch(rows.map(\.predictors), padId: padId, on: device).entering(trunk)
             let targets = try TargetPositions(rows, length: batch.length, on: device)
             let (states, indices) = try distinctStates(batch, at: targets.positions)
             return (states, indices, targets)
@@ -33,7 +36,7 @@ extension Transformer {
         var known: [[Int]: Int] = [:]
         var inputs: [[Int]] = []
         let own = rows.map { row in
-            if let index = known[row.ids] { return index }
+            if let index = known[row.ids], !attachments.looksAtRows { return index }
             known[row.ids] = inputs.count
             inputs.append(row.ids)
             return inputs.count - 1
@@ -42,6 +45,13 @@ extension Transformer {
         if inputs.count < rows.count { memory = try memory.selecting(RowSelection(own)) }
         let (states, indices) = try distinctStates(batch, memory: memory, at: targets.positions)
         return (states, indices, targets)
+    }
+}
+
+extension Transformer {
+    /// The states with which rows enter a layer, of the tokens that predict their targets.
+    public func targetTrunk(_ rows: [EncodedExample], padId: Int, below layer: Int) throws -> TrunkStates {
+        try trunk(of: TokenBatch(rows.map(\.predictors), padId: padId, on: device), below: layer)
     }
 }
 

@@ -20,7 +20,26 @@ public protocol LinearAttachment {
 
     /// The change as `scale · x · downᵀ · upᵀ`, where it is no more than that: `[rank, inputs]`, `[outputs, rank]`,
     /// `float32`.
-    var lowRankUpdate: (down: Tensor, up: Tensor, scale: Double)? { get }
+    var lowRankUpdate: FusedLinear.Update? { get }
+
+    /// The same where segments of an input's tokens have updates of their own.
+    func segmentedUpdates(of input: Tensor) -> SegmentedUpdates?
+
+    /// Whether what comes out for a row depends on which row of the batch it is.
+    var looksAtRows: Bool { get }
+
+    /// The same attachment for a forward pass with rows in certain places.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` where it is for another number of rows.
+    func bound(to layout: RowLayout) throws -> any LinearAttachment
+}
+
+/// Low-rank updates of segments of tokens.
+public struct SegmentedUpdates {
+    /// Where the segments begin, and the number of tokens at the end.
+    public var bounds: [Int]
+    /// One for each segment that has one.
+    public var updates: [FusedLinear.Update?]
 }
 
 extension LinearAttachment {
@@ -29,7 +48,13 @@ extension LinearAttachment {
     /// False: it may draw.
     public var isDeterministic: Bool { false }
     /// None: only `output` tells.
-    public var lowRankUpdate: (down: Tensor, up: Tensor, scale: Double)? { nil }
+    public var lowRankUpdate: FusedLinear.Update? { nil }
+    /// None.
+    public func segmentedUpdates(of input: Tensor) -> SegmentedUpdates? { nil }
+    /// False: rows are alike.
+    public var looksAtRows: Bool { false }
+    /// Itself.
+    public func bound(to layout: RowLayout) -> any LinearAttachment { self }
 }
 
 /// Observes or changes the vectors at a state or heads site.

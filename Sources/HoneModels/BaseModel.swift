@@ -178,9 +178,10 @@ public struct BaseModel {
 
     /// How the model takes conversations, as its folder says; `nil` where the folder has no chat template.
     ///
+    /// - Parameter hasTools: whether it is for conversations in which tools may be called.
     /// - Throws: `HoneError` with the template's file and line, where it cannot be read or uses what Hone does not have.
-    public func chatFormat() throws -> ChatFormat? {
-        readsImages ? nil : try ChatFormat(folder: folder, tokenizer: tokenizer)
+    public func chatFormat(hasTools: Bool = false) throws -> ChatFormat? {
+        readsImages ? nil : try ChatFormat(folder: folder, tokenizer: tokenizer, hasTools: hasTools)
     }
 
     /// One vector a row from states `[rows, length, width]`: `[rows, width]`.

@@ -26,14 +26,30 @@ public struct LinearMap {
         return try input.linears([FusedLinear(weight: weight)])[0]
     }
 
+    private var onlyAttachment: (any LinearAttachment)? { attachments.count == 1 ? attachments[0] : nil }
+
+    /// What is attached as one low-rank update a segment; `nil` where it is more than that.
+    private func updates(of input: Tensor, bounds: [Int]) -> [FusedLinear.Update?]? {
+        let segments = max(1, bounds.count - 1)
+        if attachments.isEmpty { return Array(repeating: nil, count: segments) }
+        if let update = onlyAttachment?.lowRankUpdate { return Array(repeating: update, count: segments) }
+        guard let segmented = onlyAttachment?.segmentedUpdates(of: input), segmented.bounds == bounds else {
+            return nil
+        }
+        return segmented.updates
+    }
+
     /// What several maps of one input give, low-rank updates included, in one step.
     static func outputs(of maps: [LinearMap], _ input: Tensor) throws -> [Tensor] {
         guard input.suitsFusedKernels, !maps.contains(where: \.computesExactly) else {
             return try maps.map { try $0(input) }
         }
-        let updates = maps.map { $0.attachments.count == 1 ? $0.attachments[0].lowRankUpdate : nil }
+        let bounds = maps.lazy.compactMap { $0.onlyAttachment?.segmentedUpdates(of: input)?.bounds }.first ?? []
+        let updates = maps.map { $0.updates(of: input, bounds: bounds) }
+        let none = [FusedLinear.Update?](repeating: nil, count: max(1, bounds.count - 1))
         var outputs = try input.linears(
-            zip(maps, updates).map { FusedLinear(weight: $0.weight, bias: $0.bias, update: $1) })
+            zip(maps, updates).map { FusedLinear(weight: $0.weight, bias: $0.bias, updates: $1 ?? none) },
+            bounds: bounds)
         for (place, map) in maps.enumerated() where updates[place] == nil {
             for attachment in map.attachments {
                 outputs[place] = try attachment.output(outputs[place], input: input, of: map)

@@ -68,6 +68,23 @@ struct Packing {
             packed: packed(given.ids), typeIds: given.typeIds.map { try packed($0) }, count: count)
     }
 
+    /// Which of the rows' tokens, counted one row after the other, each packed token is; absent where they are the same.
+    var origins: [Int]? {
+        guard let tree else { return nil }
+        var origins = [Int](repeating: 0, count: tree.tokens.count)
+        var start = 0
+        for (row, count) in lengths.enumerated() {
+            for (position, place) in tree.places(ofRow: row, count: count).enumerated() {
+                origins[place] = start + position
+            }
+            start += count
+        }
+        return origins
+    }
+
+    /// Where the rows are; only for batches without a tree, in which rows have tokens in common.
+    var layout: RowLayout { RowLayout(packed: lengths) }
+
     /// Whether a model of this configuration can be computed in this way.
     private static func fits(_ configuration: TransformerConfiguration, length: Int) -> Bool {
         guard !configuration.computesExactly, configuration.relativeBias == nil, configuration.headWidth <= 256 else {

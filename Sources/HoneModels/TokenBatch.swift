@@ -25,6 +25,8 @@ public struct TokenBatch {
     public let valid: Tensor?
     /// The rows as they were given.
     let rows: [[Int]]
+    /// The states with which the rows enter a layer, where they are known.
+    private(set) var trunk: TrunkStates?
 
     /// The length of the longest row.
     public let length: Int
@@ -32,6 +34,14 @@ public struct TokenBatch {
     public var rowCount: Int { lengths.count }
     /// How many tokens there are, without padding.
     public var tokenCount: Int { lengths.reduce(0, +) }
+
+    /// The same rows with known states: a forward pass begins with them.
+    public func entering(_ trunk: TrunkStates?) -> TokenBatch {
+        precondition(trunk.map { $0.rows.map { $0.size(0) } == lengths } ?? true, "one state for each token")
+        var copy = self
+        copy.trunk = trunk
+        return copy
+    }
 
     /// Tokens of many rows as one row without padding, `[1, count]`.
     init(packed ids: Tensor, typeIds: Tensor?, count: Int) {

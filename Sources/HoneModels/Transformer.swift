@@ -237,7 +237,9 @@ struct TransformerStack {
     }
 
     /// The states after the last layer: `[rows, length, width]` with those of attached prompts in front, or packed.
-    func run(_ batch: TokenBatch, memory: EncoderMemory?, cache: KeyValueCache?) throws -> (
+    ///
+    /// - Parameter end: the layer before which to stop.
+    func run(_ batch: TokenBatch, memory: EncoderMemory?, cache: KeyValueCache?, upTo end: Int? = nil) throws -> (
         states: Tensor, packing: Packing?
     ) {
         guard (configuration.patches == nil) == (batch.pixels == nil) else {
@@ -268,7 +270,10 @@ struct TransformerStack {
                 batch, configuration: configuration, attachments: attachments, cache: cache, dtype: dtype, on: device)
             : nil
         let places = try packing?.packed(positions) ?? positions
-        var state = try embed(packing?.batch ?? batch, prompts: prompts, positions: places)
+        let trunk = cache == nil && memory == nil && prompts.isEmpty ? batch.trunk : nil
+        var state =
+            try trunk.map { try entering($0, batch, packing) }
+            ?? embed(packing?.batch ?? batch, prompts: prompts, positions: places)
         if packing != nil { state = try state.reshaped([1, -1, configuration.width]) }
         let allValid =
             try cache?.valid(followedBy: valid, new: queries, rows: batch.rowCount, on: device)
@@ -289,15 +294,36 @@ struct TransformerStack {
         if case .rotary(let settings) = configuration.positions {
             rotary = try Rotary(positions: places, settings, dtype: state.dtype)
         }
-        for layer in layers {
+        let bound = try layers(for: packing?.layout ?? RowLayout(rowCount: batch.rowCount))
+        for layer in bound[(trunk?.layer ?? 0)..<(end ?? bound.count)] {
             let isNear = configuration.window?.layers.contains(layer.index) ?? false
             state = try layer(
                 state, mask: isNear ? near ?? whole : whole, rotary: rotary, memory: memory, cache: cache)
         }
+        if end != nil { return (state, packing) }
         try cache?.advance(by: queries, rowCounts: rowCounts, valid: valid)
         if let lastNorm { state = try lastNorm(state) }
         state = try attachments.passing(configuration.prefix + "states", state)
         return (state, packing)
+    }
+
+    /// Known states as those of a padded or packed batch.
+    private func entering(_ trunk: TrunkStates, _ batch: TokenBatch, _ packing: Packing?) throws -> Tensor {
+        if let packing { return try packing.packed(trunk.rows) }
+        let rows = try trunk.rows.map { row in
+            let missing = batch.length - row.size(0)
+            guard missing > 0 else { return row }
+            return try Tensor.concatenated([row, .zeros([missing, row.size(1)], row.dtype, on: row.device)])
+        }
+        return try Tensor.concatenated(rows.map { try $0.unsqueezed(0) })
+    }
+
+    /// The layers, with what is attached knowing where the rows are.
+    private func layers(for layout: RowLayout) throws -> [TransformerLayer] {
+        guard attachments.looksAtRows else { return layers }
+        let bound = WeightResolver(
+            configuration: configuration, weights: resolver.weights, attachments: try attachments.bound(to: layout))
+        return try layers.indices.map { try TransformerLayer(index: $0, bound) }
     }
 
     /// `[length]`, or `[rows, length]` where padding before the tokens shifts them, or tokens take no place.

@@ -19,6 +19,7 @@ struct ColumnProfile {
     private(set) var objects = 0
     private(set) var longest = 0
     private(set) var holdsMessages = false
+    private(set) var imageFiles = 0
     private var bytes = 0
     private var values: Set<String> = []
     private var hasMany = false
@@ -38,6 +39,7 @@ struct ColumnProfile {
         case .string(let text):
             if text.isEmpty { return }
             if text.utf8.count <= 24, let number = Double(text) { count(number) } else { strings += 1 }
+            if ColumnVocabulary.imageEndings.contains(DataFile.ending(of: text)) { imageFiles += 1 }
         case .bool: flags += 1
         case .integer: integers += 1
         case .number(let number): count(number)
@@ -75,6 +77,9 @@ struct ColumnProfile {
 
     /// Whether most values are texts, numbers or truth values; one that is not becomes an error with its line later.
     var isScalar: Bool { (lists + objects) * 2 < present }
+
+    /// Whether all values are names of files with images.
+    var holdsImages: Bool { present > 0 && imageFiles == present }
 
     /// Whether all values are numbers, also where they are written as texts.
     var isNumeric: Bool { present > 0 && integers + fractions == present }

@@ -26,6 +26,14 @@ enum ColumnVocabulary {
         ["title", "subject", "headline", "summary"],
     ]
 
+    /// Names of columns with the paths of images, the likeliest first.
+    static let images = [
+        "image", "image_path", "image_file", "img", "picture", "photo", "file_name", "filename", "path", "file",
+    ]
+
+    /// Endings of the names of files with images that can be read.
+    static let imageEndings: Set<String> = ["png", "jpg", "jpeg", "jpe", "jfif"]
+
     /// Two texts that are classified together.
     static let pairs: [(first: String, second: String)] = [
         ("premise", "hypothesis"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"),

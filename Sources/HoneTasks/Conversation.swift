@@ -1,6 +1,7 @@
 import HoneFormats
 
-/// Reads lists of turns: `{role, content}` as chat interfaces have them, `{from, value}` as ShareGPT files do.
+/// Reads lists of turns: `{role, content}` as chat interfaces have them, `{from, value}` as ShareGPT files do. A content may be a
+/// list of texts, `[{"type": "text", "text": …}]`, which is then one text.
 enum Conversation {
     /// Whether a value is a turn.
     static func looksLikeTurn(_ value: JSON) -> Bool {
@@ -29,11 +30,27 @@ enum Conversation {
             let written = turn["content"] ?? turn["value"]
             for name in ["role", "from", "content", "value"] { members[name] = nil }
             // A turn that only calls tools need not say anything.
-            guard let content = written?.string ?? (turn["tool_calls"]?.array?.isEmpty == false ? "" : nil) else {
+            let silent = turn["tool_calls"]?.array?.isEmpty == false ? "" : nil
+            guard let content = try written?.string ?? parts(written, turn: index + 1) ?? silent else {
                 throw HoneError(.badData, "the content of turn \(index + 1) is not a string")
             }
             return Message(role: role, content: content, members: members)
         }
+    }
+
+    /// The text of a content in parts; `nil` for what is no list.
+    private static func parts(_ content: JSON?, turn: Int) throws -> String? {
+        guard let list = content?.array else { return nil }
+        return try list.map { part in
+            if let text = part.string { return text }
+            guard part["type"]?.string == "text", let text = part["text"]?.string else {
+                let kind =
+                    part["type"]?.string.flatMap { Wording.looksLikeName($0) ? "`\($0)`" : nil } ?? "another kind"
+                throw HoneError(
+                    .unsupported, "the content of turn \(turn) has a part of \(kind); only texts are supported")
+            }
+            return text
+        }.joined()
     }
 
     private static func role(_ name: String) -> Message.Role? {

@@ -25,8 +25,10 @@ struct InputKey: Hashable {
         switch input {
         case .text(let text), .prompt(let text): normal(text)
         case .pair(let first, let second): normal(first) + "\u{1F}" + normal(second)
-        case .messages(let turns):
-            turns.map { $0.role.rawValue + "\u{1E}" + normal($0.content) }.joined(separator: "\u{1F}")
+        case .image(let image): image.hash.isEmpty ? image.path : image.hash
+        case .messages(let turns, let tools):
+            (turns.map { $0.role.rawValue + "\u{1E}" + normal($0.content) } + tools.map { $0.text() })
+                .joined(separator: "\u{1F}")
         }
     }
 

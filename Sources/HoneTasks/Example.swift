@@ -2,7 +2,7 @@ import HoneFormats
 
 /// What kind of thing a task asks for.
 public enum TaskKind: String, Sendable, Hashable, CaseIterable {
-    /// One label out of several for a text or a pair of texts.
+    /// One label out of several for a text, a pair of texts or an image.
     case classification
     /// A text that follows a prompt or a conversation.
     case generation
@@ -37,6 +37,20 @@ public struct Message: Sendable, Hashable {
     }
 }
 
+/// An image that stands in a file of its own.
+public struct ImageReference: Sendable, Hashable {
+    /// Where the file is, as it can be opened from the working folder.
+    public var path: String
+    /// The SHA-256 of the file, in hexadecimal digits, by which equal images are told; empty where it was not asked for.
+    public var hash: String
+
+    /// An image at a path.
+    public init(path: String, hash: String = "") {
+        self.path = path
+        self.hash = hash
+    }
+}
+
 /// One row of a task: what the model is given and what it should answer.
 public struct Example: Sendable, Hashable {
     /// What the model is given.
@@ -45,10 +59,13 @@ public struct Example: Sendable, Hashable {
         case text(String)
         /// Two texts to classify together, such as a premise and a hypothesis.
         case pair(String, String)
+        /// An image to classify.
+        case image(ImageReference)
         /// A prompt to go on from.
         case prompt(String)
-        /// The turns of a conversation before the answer.
-        case messages([Message])
+        /// The turns of a conversation before the answer, and the tools that may be called in it, as JSON schemas; only chat
+        /// templates look at tools.
+        case messages([Message], tools: [JSON] = [])
     }
 
     /// What the model should answer.
@@ -93,11 +110,11 @@ public struct Example: Sendable, Hashable {
         return nil
     }
 
-    /// The text, the first of two texts, or the prompt; `nil` for conversations.
+    /// The text, the first of two texts, or the prompt; `nil` for conversations and images.
     public var text: String? {
         switch input {
         case .text(let text), .pair(let text, _), .prompt(let text): text
-        case .messages: nil
+        case .messages, .image: nil
         }
     }
 
@@ -107,9 +124,21 @@ public struct Example: Sendable, Hashable {
         return nil
     }
 
+    /// The image, where the input is one.
+    public var image: ImageReference? {
+        if case .image(let image) = input { return image }
+        return nil
+    }
+
     /// The turns before the answer, where the input is a conversation.
     public var messages: [Message]? {
-        if case .messages(let messages) = input { return messages }
+        if case .messages(let messages, _) = input { return messages }
         return nil
+    }
+
+    /// The tools that may be called in the conversation.
+    public var tools: [JSON] {
+        if case .messages(_, let tools) = input { return tools }
+        return []
     }
 }

@@ -15,8 +15,10 @@ struct ExampleReader {
     let kind: TaskKind
     private let text: ColumnReference?
     private let textPair: ColumnReference?
+    private let image: ColumnReference?
     private let answer: ColumnReference?
     private let messages: ColumnReference?
+    private let tools: ColumnReference?
     private let template: Template?
     private let templateColumns: [String: ColumnReference]
     /// What the rows are, for sentences: "the text", "the prompt".
@@ -41,10 +43,12 @@ struct ExampleReader {
         let target = kind == .classification ? columns.label : columns.completion
         answer = needsAnswers ? try column(target) : target.flatMap { ColumnReference($0, in: table) }
         messages = try column(columns.messages)
+        tools = try column(columns.tools)
         text = try column(kind == .classification ? columns.text : columns.prompt)
         textPair = try column(columns.textPair)
-        inputName = kind == .classification ? "text" : "prompt"
-        guard messages != nil || template != nil || text != nil else {
+        image = try column(columns.image)
+        inputName = kind == .generation ? "prompt" : image == nil ? "text" : "image"
+        guard messages != nil || template != nil || text != nil || image != nil else {
             throw HoneError(.usage, "the definition says no column for the \(inputName)", item: "columns")
         }
         guard !needsAnswers || messages != nil || answer != nil else {
@@ -74,7 +78,7 @@ struct ExampleReader {
             }
         }
         let answerName = kind == .classification ? "label" : "completion"
-        try report(withoutInput, inputName, item: text?.name ?? messages?.name, &warnings)
+        try report(withoutInput, inputName, item: text?.name ?? image?.name ?? messages?.name, &warnings)
         try report(withoutAnswer, answerName, item: answer?.name ?? messages?.name, &warnings)
         return drafts
     }
@@ -89,27 +93,67 @@ struct ExampleReader {
             } catch let error as HoneError {
                 throw HoneError(error.code, error.message, file: table.file, line: line, item: messages.name)
             }
+            let tools = try toolList(row: row)
             guard let last = turns.last else {
                 return Draft(index: row, line: line, input: .messages([]), answer: nil)
             }
             guard last.role == .assistant else {
-                return Draft(index: row, line: line, input: .messages(turns), answer: nil)
+                return Draft(index: row, line: line, input: .messages(turns, tools: tools), answer: nil)
             }
             let answer = last.content.isEmpty ? nil : last.content
-            return Draft(index: row, line: line, input: .messages(turns.dropLast()), answer: answer)
+            return Draft(index: row, line: line, input: .messages(turns.dropLast(), tools: tools), answer: answer)
         }
-        let first = try firstText(row: row)
         let input: Example.Input
-        if kind == .generation {
-            input = .prompt(first)
-        } else if let textPair {
-            input = .pair(first, try textPair.text(in: table, row: row))
+        if let image {
+            input = .image(try reference(image, row: row))
         } else {
-            input = .text(first)
+            let first = try firstText(row: row)
+            if kind == .generation {
+                input = .prompt(first)
+            } else if let textPair {
+                input = .pair(first, try textPair.text(in: table, row: row))
+            } else {
+                input = .text(first)
+            }
         }
         var answer = try self.answer?.text(in: table, row: row)
         if kind == .classification { answer = answer?.trimmedOfWhitespace() }
         return Draft(index: row, line: line, input: input, answer: answer?.isEmpty == true ? nil : answer)
+    }
+
+    /// The tools of a row: a list, or a text that holds one.
+    private func toolList(row: Int) throws -> [JSON] {
+        guard let tools else { return [] }
+        var value = tools.value(in: table, row: row)
+        if let text = value.string {
+            value =
+                text.isEmpty
+                ? .null : try JSON.parse(line: Array(text.utf8)[...], number: table.line(ofRow: row), file: table.file)
+        }
+        if value.isNull { return [] }
+        guard let list = value.array, list.allSatisfy({ $0.object != nil }) else {
+            throw HoneError(
+                .badData, "tools are a list of objects", file: table.file, line: table.line(ofRow: row),
+                item: tools.name)
+        }
+        return list
+    }
+
+    /// The image whose path a row has, as seen from the folder of the table.
+    private func reference(_ column: ColumnReference, row: Int) throws -> ImageReference {
+        let written = try column.text(in: table, row: row).trimmedOfWhitespace()
+        if written.isEmpty { return ImageReference(path: "") }
+        func problem(_ sentence: String) -> HoneError {
+            HoneError(.badData, sentence, file: table.file, line: table.line(ofRow: row), item: column.name)
+        }
+        guard written.utf8.count <= 4_096, !written.utf8.contains(0) else {
+            throw problem("the path of an image has at most 4,096 bytes and no NUL byte")
+        }
+        let path = DataFile.path(written, relativeTo: DataFile.folder(of: table.file))
+        guard case .file = DataFile.kind(path: path) else {
+            throw problem("there is no image file \(path); paths are as seen from the folder of the data file")
+        }
+        return ImageReference(path: path, hash: try FileHash.sha256(ofFile: path))
     }
 
     private func firstText(row: Int) throws -> String {
@@ -123,7 +167,8 @@ struct ExampleReader {
         switch input {
         case .text(let text), .prompt(let text): text.allSatisfy(\.isWhitespace)
         case .pair(let first, let second): first.allSatisfy(\.isWhitespace) && second.allSatisfy(\.isWhitespace)
-        case .messages(let turns): turns.isEmpty
+        case .messages(let turns, _): turns.isEmpty
+        case .image(let image): image.path.isEmpty
         }
     }
 

@@ -78,7 +78,7 @@ struct SplitCheck {
         }
         if !conflicting.isEmpty, kind == .classification {
             warnings.append(
-                "\(file): \(counted(conflicting.count, "text")) with different labels in training "
+                "\(file): \(counted(conflicting.count, train.first?.image == nil ? "text" : "image")) with different labels in training "
                     + "(first on \(listed(lines: conflicting)))")
         }
         guard kind == .classification else { return warnings }

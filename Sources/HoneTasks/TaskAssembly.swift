@@ -64,7 +64,11 @@ struct TaskAssembly {
         if split.validation.isEmpty { warnings.append("no validation split: there are too few rows to draw one") }
 
         let files = [data.file] + [validation?.file, test?.file].compactMap { $0 }
-        let hashed = files.map { "\($0.role.rawValue):\($0.sha256)" }.joined(separator: "\n")
+        var hashed = files.map { "\($0.role.rawValue):\($0.sha256)" }.joined(separator: "\n")
+        let images = [data, validation, test].compactMap { $0 }.flatMap(\.drafts).compactMap { draft in
+            if case .image(let image) = draft.input { image.hash } else { nil }
+        }
+        if !images.isEmpty { hashed += "\nimages:" + FileHash.sha256(of: images.joined(separator: "\n")) }
         return TaskData(
             definition: definition, kind: resolution.kind,
             labels: resolution.kind == .classification ? labels.names : [],
@@ -187,8 +191,12 @@ struct TaskAssembly {
             source = shown.count <= 80 ? "template `\(shown)`" : "template of \(Wording.columns(template.columns))"
         } else if let pair = columns.textPair {
             source = "columns \(Wording.column(columns.text ?? "")) + \(Wording.column(pair))"
+        } else if let image = columns.image {
+            source = "images in column \(Wording.column(image))"
         } else if let messages = columns.messages {
-            source = "conversations in column \(Wording.column(messages))"
+            source =
+                "conversations in column \(Wording.column(messages))"
+                + (columns.tools.map { " with tools in \(Wording.column($0))" } ?? "")
         } else {
             source = "column \(Wording.column(columns.text ?? columns.prompt ?? ""))"
         }

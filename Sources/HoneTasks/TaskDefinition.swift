@@ -6,6 +6,8 @@ public struct ColumnMapping: Sendable, Hashable {
     public var text: String?
     /// The second of two texts to classify together.
     public var textPair: String?
+    /// The path of the image to classify, as seen from the folder of the data file.
+    public var image: String?
     /// The label.
     public var label: String?
     /// The prompt to go on from.
@@ -14,25 +16,29 @@ public struct ColumnMapping: Sendable, Hashable {
     public var completion: String?
     /// A list of turns with `role` and `content`, the last one by the assistant.
     public var messages: String?
+    /// The tools that may be called in a row's conversation: a list of JSON schemas, or a text that holds one.
+    public var tools: String?
 
     /// A mapping of some columns.
     public init(
-        text: String? = nil, textPair: String? = nil, label: String? = nil, prompt: String? = nil,
-        completion: String? = nil, messages: String? = nil
+        text: String? = nil, textPair: String? = nil, image: String? = nil, label: String? = nil,
+        prompt: String? = nil, completion: String? = nil, messages: String? = nil, tools: String? = nil
     ) {
         self.text = text
         self.textPair = textPair
+        self.image = image
         self.label = label
         self.prompt = prompt
         self.completion = completion
         self.messages = messages
+        self.tools = tools
     }
 
     /// The roles and columns that are set, in a fixed order, with the names that `task.yaml` uses.
     var entries: [(role: String, column: String)] {
         [
-            ("text", text), ("text_pair", textPair), ("label", label), ("prompt", prompt), ("completion", completion),
-            ("messages", messages),
+            ("text", text), ("text_pair", textPair), ("image", image), ("label", label), ("prompt", prompt),
+            ("completion", completion), ("messages", messages), ("tools", tools),
         ].compactMap { role, column in column.map { (role, $0) } }
     }
 
@@ -41,17 +47,19 @@ public struct ColumnMapping: Sendable, Hashable {
         switch role {
         case "text": text = column
         case "text_pair": textPair = column
+        case "image": image = column
         case "label": label = column
         case "prompt": prompt = column
         case "completion": completion = column
         case "messages": messages = column
+        case "tools": tools = column
         default: return false
         }
         return true
     }
 
     /// The names that `task.yaml` uses for the roles.
-    static let roles = ["text", "text_pair", "label", "prompt", "completion", "messages"]
+    static let roles = ["text", "text_pair", "image", "label", "prompt", "completion", "messages", "tools"]
 }
 
 /// The shares of the rows that are set aside where no files are given for them.

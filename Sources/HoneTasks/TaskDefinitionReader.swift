@@ -60,8 +60,8 @@ extension TaskDefinition {
     }
 
     private func checkTogether(_ tree: SettingTree, reader: SettingReader) throws {
-        let forClassification = columns.entries.filter { ["text", "text_pair", "label"].contains($0.role) }
-        let forGeneration = columns.entries.filter { ["prompt", "completion", "messages"].contains($0.role) }
+        let forClassification = columns.entries.filter { ["text", "text_pair", "image", "label"].contains($0.role) }
+        let forGeneration = columns.entries.filter { ["prompt", "completion", "messages", "tools"].contains($0.role) }
         if let first = forClassification.first, let second = forGeneration.first {
             throw reader.failure(
                 "`\(first.role)` belongs to classification and `\(second.role)` to generation; keep one kind", at: tree,
@@ -77,6 +77,12 @@ extension TaskDefinition {
         }
         if columns.messages != nil, columns.prompt != nil || columns.completion != nil || template != nil {
             throw reader.failure("`messages` excludes `prompt`, `completion` and a template", at: tree, item: "columns")
+        }
+        if columns.image != nil, columns.text != nil || columns.textPair != nil || template != nil {
+            throw reader.failure("`image` excludes `text`, `text_pair` and a template", at: tree, item: "columns")
+        }
+        if columns.tools != nil, columns.prompt != nil || columns.completion != nil || template != nil {
+            throw reader.failure("`tools` belong to `messages`", at: tree, item: "columns")
         }
         if template != nil, let column = columns.text ?? columns.prompt {
             throw reader.failure(

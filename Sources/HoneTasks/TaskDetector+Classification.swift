@@ -3,16 +3,21 @@ import HoneFormats
 extension TaskDetector {
     /// A classification task of which some columns are given.
     func classification(_ given: ColumnMapping, template: Template?) throws -> TaskResolution {
-        var columns = ColumnMapping(text: given.text, textPair: given.textPair, label: given.label)
+        var columns = ColumnMapping(
+            text: given.text, textPair: given.textPair, image: given.image, label: given.label)
+        if columns.image == nil, columns.text == nil, columns.textPair == nil, template == nil {
+            columns.image = try imageColumn()
+        }
         var template = template
         if columns.label == nil {
-            let used = Set([columns.text, columns.textPair].compactMap { $0 } + (template?.columns ?? []))
+            let used = Set(
+                [columns.text, columns.textPair, columns.image].compactMap { $0 } + (template?.columns ?? []))
             columns.label = try labelColumn(excluding: used)
             if columns.label == nil, let refusal = refusedLabel(excluding: used) { throw refusal }
             columns.label = try columns.label ?? labelByValues(excluding: used)
         }
         guard let label = columns.label else { throw noLabel() }
-        if columns.text == nil, template == nil {
+        if columns.text == nil, columns.image == nil, template == nil {
             let pair = columns.textPair == nil ? textPair(excluding: label) : nil
             if let pair {
                 columns.text = pair.first
@@ -25,6 +30,32 @@ extension TaskDetector {
             }
         }
         return TaskResolution(kind: .classification, columns: columns, template: template)
+    }
+
+    /// The column with the paths of images, if there is one.
+    ///
+    /// - Throws: `HoneError` where there are several that are equally likely, or a text beside it.
+    func imageColumn() throws -> String? {
+        let found = profiles.filter(\.holdsImages)
+        guard let first = found.first else { return nil }
+        let names = ColumnVocabulary.images
+        let named = names.lazy.compactMap(named).first { $0.holdsImages }
+        guard named != nil || found.count == 1 else {
+            throw HoneError(
+                .badData,
+                "\(Wording.columns(found.map(\.name))) could each be the image; say in a task.yaml which one is, for example "
+                    + "`columns: {image: \(shown(first.name)), label: NAME}`", file: table.file)
+        }
+        let image = named ?? first
+        let texts = ColumnVocabulary.texts.prefix(2).flatMap { $0.sorted() }.compactMap(self.named)
+        if let text = texts.first(where: { $0.isText && !$0.holdsImages && !$0.isPlainlyLabels }) {
+            throw HoneError(
+                .badData,
+                "the rows have images (\(Wording.column(image.name))) and texts (\(Wording.column(text.name))); say in a "
+                    + "task.yaml what is to be classified: `columns: {image: \(shown(image.name))}` or "
+                    + "`columns: {text: \(shown(text.name))}`", file: table.file)
+        }
+        return image.name
     }
 
     /// The label column by its name, if one has such a name and values that fit.

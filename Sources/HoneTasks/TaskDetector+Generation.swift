@@ -7,10 +7,12 @@ extension TaskDetector {
     ///   joined with a second text that belongs to it.
     func generation(_ given: ColumnMapping, template: Template?, isFound: Bool = false) throws -> TaskResolution {
         if let messages = given.messages {
-            return TaskResolution(kind: .generation, columns: .init(messages: messages))
+            return TaskResolution(
+                kind: .generation, columns: .init(messages: messages, tools: given.tools ?? toolColumn()))
         }
         if given.prompt == nil, given.completion == nil, template == nil, let conversation = conversationColumn() {
-            return TaskResolution(kind: .generation, columns: .init(messages: conversation))
+            return TaskResolution(
+                kind: .generation, columns: .init(messages: conversation, tools: given.tools ?? toolColumn()))
         }
         var columns = ColumnMapping(prompt: given.prompt, completion: given.completion)
         let found =
@@ -35,6 +37,14 @@ extension TaskDetector {
         profiles.first {
             $0.holdsMessages && ColumnVocabulary.conversations.contains(ColumnVocabulary.normal($0.name))
         }?.name
+    }
+
+    /// The column that holds the tools of conversations, if there is one.
+    func toolColumn() -> String? {
+        guard let tools = named("tools"), tools.present > 0, tools.lists + tools.strings == tools.present else {
+            return nil
+        }
+        return tools.name
     }
 
     /// The first pair of a prompt and a completion in a list of names whose values can be texts.

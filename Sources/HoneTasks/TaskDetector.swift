@@ -47,8 +47,10 @@ struct TaskDetector {
 
     private func unfinished(_ definition: TaskDefinition) throws -> TaskResolution {
         let given = definition.columns
-        let isClassification = given.text != nil || given.label != nil || definition.labels != nil
-        let isGeneration = given.prompt != nil || given.completion != nil || given.messages != nil
+        let isClassification =
+            given.text != nil || given.image != nil || given.label != nil || definition.labels != nil
+        let isGeneration =
+            given.prompt != nil || given.completion != nil || given.messages != nil || given.tools != nil
         let kind = definition.kind ?? (isClassification ? .classification : isGeneration ? .generation : nil)
         switch kind {
         case .classification: return try classification(given, template: definition.template)
@@ -60,8 +62,9 @@ struct TaskDetector {
     /// Nothing is said about kind and columns, except perhaps a template.
     private func open(template: Template?) throws -> TaskResolution {
         if template == nil, let conversation = conversationColumn() {
-            return TaskResolution(kind: .generation, columns: .init(messages: conversation))
+            return TaskResolution(kind: .generation, columns: .init(messages: conversation, tools: toolColumn()))
         }
+        if template == nil, try imageColumn() != nil { return try classification(.init(), template: nil) }
         if let choices = profiles.first(where: {
             ColumnVocabulary.choices.contains(ColumnVocabulary.normal($0.name)) && $0.lists > 0
         }) {

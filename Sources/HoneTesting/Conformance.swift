@@ -178,7 +178,7 @@ public struct Conformance {
     func states(_ transformer: Transformer) throws -> [Float] {
         try withoutGradients {
             let rows = Array(encoded.prefix(5))
-            let batch = try TokenBatch(rows.map(\.ids), padId: model.padId, on: transformer.device)
+            let batch = try transformer.batch(rows, padId: model.padId)
             let states: [Float] = try transformer.states(batch).elements()
             guard transformer.configuration.decoder != nil, task.shape == .generation else { return states }
             return states + (try transformer.targetStates(rows, padId: model.padId).states.elements())

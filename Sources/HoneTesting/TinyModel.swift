@@ -28,6 +28,11 @@ public enum TinyModel: String, CaseIterable, Sendable {
     case opt
     /// A decoder of GPT-NeoX's family: sublayers side by side, one map of all heads, positions that turn half a head.
     case neox
+    /// An encoder of DeiT's family: grey images of eight by eight pixels, four patches, two learned tokens before them.
+    case deit
+
+    /// Whether it reads images instead of text.
+    public var readsImages: Bool { self == .deit }
 
     private var family: any ModelFamily.Type {
         switch self {
@@ -39,6 +44,7 @@ public enum TinyModel: String, CaseIterable, Sendable {
         case .qwen3: Qwen3.self
         case .opt: OPT.self
         case .neox: GPTNeoX.self
+        case .deit: DeiT.self
         }
     }
 
@@ -96,16 +102,23 @@ public enum TinyModel: String, CaseIterable, Sendable {
                 "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 96,
                 "hidden_act": "gelu", "layer_norm_eps": 1e-5, "rotary_pct": 0.5, "tie_word_embeddings": true,
             ]
+        case .deit:
+            [
+                "model_type": "deit", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
+                "intermediate_size": 32, "hidden_act": "gelu", "layer_norm_eps": 1e-6, "image_size": 8,
+                "patch_size": 4, "num_channels": 1,
+            ]
         }
     }
 
-    /// Writes the model folder: `config.json`, `model.safetensors`, `tokenizer.json`, `tokenizer_config.json`.
+    /// Writes the model folder: `config.json`, `model.safetensors`, `tokenizer.json`, `tokenizer_config.json`;
+    /// of a model of images `preprocessor_config.json` in place of the tokenizer.
     ///
     /// - Parameters:
     ///   - folder: exists already.
     ///   - seed: what the weights are drawn from.
     public func write(to folder: String, seed: UInt64 = 0) throws {
-        let tokens = try TinyTokenizer.write(to: folder, byteLevel: self != .bert && self != .roberta)
+        let tokens = try writeInput(to: folder)
         // Three rows more than there are tokens, as models with a padded vocabulary have.
         let config = config(tokens: tokens + 3)
         let file = folder + "/config.json"
@@ -121,6 +134,19 @@ public enum TinyModel: String, CaseIterable, Sendable {
             tensors.append((name, try weight.toFile(tensor)))
         }
         try TensorFiles.write(tensors, metadata: ["format": "pt"], to: folder + "/model.safetensors")
+    }
+
+    /// Writes the tokenizer, or how images are prepared; gives the number of tokens.
+    private func writeInput(to folder: String) throws -> Int {
+        guard readsImages else {
+            return try TinyTokenizer.write(to: folder, byteLevel: self != .bert && self != .roberta)
+        }
+        let preparation: JSON = [
+            "image_processor_type": "DeiTImageProcessor", "size": 8, "do_center_crop": false, "image_mean": [0.5],
+            "image_std": [0.25],
+        ]
+        try AtomicFile.write(preparation.text(pretty: true), to: folder + "/preprocessor_config.json")
+        return 0
     }
 
     /// Writes the model into a folder of its own and reads it.

@@ -1,3 +1,4 @@
+import Foundation
 import HoneFormats
 import HoneMethods
 import HoneTasks
@@ -12,6 +13,8 @@ public struct TinyTask: Sendable {
     public var labels: [String]
     /// The rows; their texts differ in length.
     public var examples: [Example]
+    /// Where the files of the rows are, as long as the task is there.
+    private var files: TemporaryFolder?
 
     /// A task from its parts.
     public init(name: String, shape: TaskShape, labels: [String], examples: [Example]) {
@@ -19,6 +22,31 @@ public struct TinyTask: Sendable {
         self.shape = shape
         self.labels = labels
         self.examples = examples
+    }
+
+    /// Grey images of three classes, told apart by where they are bright: above, below, or on the left.
+    public static func images(rows: Int = 48, seed: UInt64 = 0) throws -> TinyTask {
+        var random = SeededGenerator(seed: seed, stream: "tiny images")
+        let folder = try TemporaryFolder()
+        let examples = try (0..<rows).map { index in
+            let label = index % 3
+            // Of several sizes, all of which the model sees in its own.
+            let (height, width) = (6 + random.below(8), 6 + random.below(8))
+            let samples = (0..<height * width).map { place in
+                let (row, column) = (place / width, place % width)
+                let isBright = [row * 2 < height, row * 2 >= height, column * 2 < width][label]
+                return UInt8((isBright ? 150 : 20) + random.below(80))
+            }
+            let path = "\(folder.path)/\(index).png"
+            try AtomicFile.write(Data(TinyImage.png(width: width, height: height, grey: samples)), to: path)
+            return Example(
+                index: index, file: "tiny", line: index + 1, input: .image(ImageReference(path: path)),
+                target: .label(label))
+        }
+        var task = TinyTask(
+            name: "images", shape: .classification(classes: 3), labels: ["above", "below", "left"], examples: examples)
+        task.files = folder
+        return task
     }
 
     static let labelNames = ["fruit", "tool", "colour"]

@@ -16,14 +16,23 @@ public struct FusedLinear {
     public var weight: Tensor
     /// `[outputs]`
     public var bias: Tensor?
-    /// A low-rank update: `[rank, inputs]` and `[outputs, rank]`, `float32`, and what it is multiplied by.
-    public var update: (down: Tensor, up: Tensor, scale: Double)?
+    /// A low-rank update: `[rank, inputs]` and `[outputs, rank]`, `float32`, and what it is multiplied by. One for all
+    /// tokens, or one for each segment of them.
+    public var updates: [Update?]
+
+    /// A low-rank update.
+    public typealias Update = (down: Tensor, up: Tensor, scale: Double)
 
     /// A map with or without an update.
-    public init(weight: Tensor, bias: Tensor? = nil, update: (down: Tensor, up: Tensor, scale: Double)? = nil) {
+    public init(weight: Tensor, bias: Tensor? = nil, update: Update? = nil) {
+        self.init(weight: weight, bias: bias, updates: [update])
+    }
+
+    /// A map with an update, or none, for each segment of the tokens.
+    public init(weight: Tensor, bias: Tensor?, updates: [Update?]) {
         self.weight = weight
         self.bias = bias
-        self.update = update
+        self.updates = updates
     }
 }
 
@@ -32,11 +41,16 @@ extension Tensor {
     public var suitsFusedKernels: Bool { device == .cpu && (dtype == .float32 || dtype == .bfloat16) }
 
     /// `x · weightᵀ + bias + scale · x · downᵀ · upᵀ` of every map, for an input `[..., inputs]`: `linear` and `adding(product:)`.
-    public func linears(_ maps: [FusedLinear]) throws -> [Tensor] {
-        try Fused.linears.results([
-            .tensor(self), .tensors(maps.map(\.weight)), .tensors(maps.map(\.bias)),
-            .tensors(maps.map { $0.update?.down }), .tensors(maps.map { $0.update?.up }),
-            .reals(maps.map { $0.update?.scale ?? 1 }),
+    ///
+    /// - Parameter bounds: where the segments of the tokens begin that have updates of their own, and the number of tokens
+    ///   at the end; empty where all tokens have the same.
+    public func linears(_ maps: [FusedLinear], bounds: [Int] = []) throws -> [Tensor] {
+        let segments = bounds.isEmpty ? 1 : bounds.count - 1
+        precondition(maps.allSatisfy { $0.updates.count == segments }, "every segment has an update or none")
+        let updates = (0..<segments).flatMap { segment in maps.map { $0.updates[segment] } }
+        return try Fused.linears.results([
+            .tensor(self), .tensors(maps.map(\.weight)), .tensors(maps.map(\.bias)), .tensors(updates.map { $0?.down }),
+            .tensors(updates.map { $0?.up }), .reals(updates.map { $0?.scale ?? 1 }), .integers(bounds),
         ])
     }
 

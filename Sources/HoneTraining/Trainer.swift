@@ -148,6 +148,7 @@ public struct Trainer {
         }
         try state.parameters.makeTrainable()
         let objective = Objective(model: model, task: adapter.task, method: adapter.method)
+        let trunk = try TrunkCache(objective, examples, parameters: state.parameters, plan: plan)
         var cursor = BatchOrder.Cursor(BatchOrder(lengths: examples.map(\.length), plan: plan))
         var trainingSeconds = 0.0
         var ending = TrainingOutcome.Ending.finished
@@ -155,10 +156,10 @@ public struct Trainer {
         if state.stoppedEarly { ending = .stoppedEarly }
         while state.step < plan.steps, ending == .finished {
             let started = monotonicSeconds()
-            let rows = cursor.rows(step: state.step).map { examples[$0] }
+            let rows = cursor.rows(step: state.step)
             let step: TrainingStep
             do {
-                step = try self.step(rows, &state, objective: objective, report: report)
+                step = try self.step(rows, &state, objective: objective, trunk: trunk, report: report)
             } catch let error as HoneError where error.code == .notFinite {
                 // The bad steps have changed nothing: what was learned before them is kept.
                 try save()
@@ -196,10 +197,11 @@ public struct Trainer {
     }
 
     private func step(
-        _ rows: [EncodedExample], _ state: inout TrainingState, objective: Objective,
+        _ places: [Int], _ state: inout TrainingState, objective: Objective, trunk: TrunkCache?,
         report: (TrainingEvent) throws -> Void
     ) throws -> TrainingStep {
         let started = monotonicSeconds()
+        let rows = places.map { examples[$0] }
         let number = state.step + 1
         let targets = rows.reduce(0) { $0 + $1.targetCount }
         for parameter in state.parameters.all { parameter.tensor.clearGradient() }
@@ -208,10 +210,13 @@ public struct Trainer {
         if targets > 0 {
             let piece = (rows.count + plan.accumulation - 1) / plan.accumulation
             for start in stride(from: 0, to: rows.count, by: piece) {
-                let some = Array(rows[start..<min(start + piece, rows.count)])
+                let range = start..<min(start + piece, rows.count)
+                let some = Array(rows[range])
                 guard some.contains(where: { $0.targetCount > 0 }) else { continue }
                 let sum = try withGradients {
-                    try objective.loss(some, parameters: state.parameters, dropout: dropout) / Double(targets)
+                    try objective.loss(
+                        some, parameters: state.parameters, dropout: dropout,
+                        trunk: trunk?.states(of: Array(places[range]))) / Double(targets)
                 }
                 loss += try sum.item()
                 try sum.backward()
@@ -221,41 +226,13 @@ public struct Trainer {
             }
         }
         let rate = plan.learningRate(at: number)
-        let gradients = state.parameters.all.compactMap(\.tensor.gradient)
-        let norm = try jointNorm(gradients)
-        if loss.isFinite && norm.isFinite {
-            state.badSteps = 0
-            if plan.maximumGradientNorm > 0, norm > plan.maximumGradientNorm {
-                try withoutGradients {
-                    for gradient in gradients { try gradient.multiplyInPlace(plan.maximumGradientNorm / norm) }
-                }
-            }
-            try state.optimizer.step(state.parameters, plan: plan, learningRate: rate)
-            let changed = try adapter.method.afterStep(
-                StepReport(step: number, totalSteps: plan.steps), &state.parameters)
-            if changed {
-                try state.parameters.makeTrainable()
-                try state.optimizer.extend(to: state.parameters)
-            }
-        } else {
-            state.badSteps += 1
+        let update = try state.update(loss: loss, plan: plan, method: adapter.method)
+        if !update.isTaken {
             try report(.warning("step \(number): the loss or a gradient is not finite; the step is left out"))
-            if state.badSteps >= 3 {
-                // A resumed run gets three more tries.
-                state.badSteps = 0
-                let name = try state.parameters.all.first { parameter in
-                    guard let gradient = parameter.tensor.gradient else { return false }
-                    return try gradient.isFinite().all().item() == 0
-                }?.name
-                throw HoneError(
-                    .notFinite,
-                    "three steps in a row had a loss or gradient that is not finite; lower the learning rate of \(rate)",
-                    item: name)
-            }
+            try state.checkBadSteps(learningRate: rate)
         }
-        state.step = number
         return TrainingStep(
             step: number, loss: loss, learningRate: rate, tokens: rows.reduce(0) { $0 + $1.length },
-            seconds: monotonicSeconds() - started, gradientNorm: norm)
+            seconds: monotonicSeconds() - started, gradientNorm: update.gradientNorm)
     }
 }

@@ -51,7 +51,7 @@ import Testing
         for name in ["metrics.json", "predictions.jsonl", "log.jsonl"] {
             let figures = try ["first", "again"].map { run in
                 try String(contentsOfFile: "\(workshop.folder)/\(run)/\(name)", encoding: .utf8)
-                    .split(separator: "\n").filter { !$0.contains("peak_memory") && !$0.contains("\"seconds\":") }
+                    .split(separator: "\n").filter { !$0.contains("peak_memory") && !$0.contains("seconds\":") }
             }
             #expect(figures[0] == figures[1], "\(name)")
         }
@@ -76,6 +76,30 @@ import Testing
         #expect(result.code == 0, "\(result.error)")
         let methods = try JSON.read(file: workshop.out + "/metrics.json")["methods"]?.array ?? []
         #expect(methods.first { $0["method"]?.string == "icl" }?["status"]?.string == "completed", "\(methods)")
+    }
+
+    @Test("learning rates are those that are given, and belong to what is repeated")
+    func learningRates() throws {
+        let workshop = try Workshop()
+        func trials(_ name: String, _ more: [String]) throws -> [[Double?]] {
+            let out = workshop.folder + "/" + name
+            let result = try workshop.hone(
+                [
+                    "fit", try workshop.tickets(rows: 40), "--model", try workshop.fixture("bert-tiny"), "--out", out,
+                    "--json",
+                ] + more)
+            #expect(result.code == 0, "\(result.error)")
+            let methods = try JSON.read(file: out + "/metrics.json")["methods"]?.array ?? []
+            return methods.map { ($0["trials"]?.array ?? []).map { $0["setting"]?.number } }
+        }
+        let chosen = ["--methods", "lora,bitfit", "--learning-rates", "0.001, 1e-4,0.02", "--budget", "6s"]
+        let wanted = [[0.001, 1e-4, 0.02], [0.001, 1e-4, 0.02]]
+        #expect(try trials("first", chosen) == wanted)
+        #expect(try trials("again", ["--repeat", workshop.folder + "/first"]) == wanted)
+        for wrong in ["0.1,x", "0.1,-1", "0"] {
+            let refused = try workshop.hone("fit", workshop.tickets(), "--learning-rates", wrong)
+            #expect(refused.code == 2 && refused.error.contains("--learning-rates"), "\(refused.error)")
+        }
     }
 
     @Test("only a run of fit can be repeated")

@@ -1,3 +1,4 @@
+import Foundation
 import HoneFormats
 import HoneMethods
 import HoneModels
@@ -61,6 +62,27 @@ import Testing
         let end = try #require(model.tokenizer.id("<|end|>"))
         let row = try encoder().encode(example([(.user, "a<|end|>b")], answer: "c<|end|>d"))
         #expect(row.ids.filter { $0 == end }.count == 2)
+    }
+
+    @Test func `the tools of a row go to its template, or to the one for tools where there is one`() throws {
+        let tools: [JSON] = [["name": "see"]]
+        func prompt(_ folder: String, _ tools: [JSON]) throws -> String {
+            let model = try BaseModel(folder: folder)
+            let encoder = try ExampleEncoder(model, options: .init(maximumLength: 90, usesChatTemplate: true))
+            var row = example([(.user, "ab")], answer: nil)
+            row.input = .messages([Message(role: .user, content: "ab")], tools: tools)
+            return try model.tokenizer.decode(encoder.prompt(row))
+        }
+        let folder = try scratch.folder("tools")
+        try TinyModel.llama.write(to: folder)
+        let plain = "{{ 'L' if tools else 'I' }}{% for m in messages %}{{ m.content }}{% endfor %}"
+        try AtomicFile.write(plain, to: folder + "/chat_template.jinja")
+        #expect(try prompt(folder, []) == "Iab" && prompt(folder, tools) == "Lab")
+        try FileManager.default.createDirectory(atPath: folder + "/chat_templates", withIntermediateDirectories: false)
+        try AtomicFile.write(
+            "{% for t in tools %}{{ t.name }}:{% endfor %}{{ messages[0].content }}",
+            to: folder + "/chat_templates/tool_use.jinja")
+        #expect(try prompt(folder, []) == "Iab" && prompt(folder, tools) == "see:ab")
     }
 
     @Test func `rows that are too long lose their end, and the targets in it`() throws {

@@ -47,9 +47,10 @@ import Testing
         } + [
             Place(model: .qwen3, task: .generation()), Place(model: .opt, task: .generation()),
             Place(model: .neox, task: .classification()), Place(model: .roberta, task: .classification()),
-        ]
+        ] + ((try? TinyTask.images()).map { [Place(model: .deit, task: $0)] } ?? [])
 
     @Test func `every method has a row`() throws {
+        #expect(Self.places.contains { $0.model == .deit })
         for name in Self.names { #expect(try Self.row(name).method.name == name) }
     }
 
@@ -67,7 +68,7 @@ import Testing
     static func reason(_ name: String, _ model: TinyModel, _ task: TaskShape) -> String? {
         switch (name, model, task) {
         case ("probe", _, .generation): "can only classify"
-        case ("icl", .bert, _), ("icl", .roberta, _): "generates text"
+        case ("icl", .bert, _), ("icl", .roberta, _), ("icl", .deit, _): "generates text"
         case (_, .bert, .generation): "generates text"
         case ("bitfit", .llama, _), ("bitfit", .qwen3, _): "no biases"
         default: nil

@@ -1,5 +1,6 @@
 import Foundation
 import HoneFormats
+import HoneMethods
 import HoneModels
 import HoneTorch
 import Testing
@@ -71,6 +72,45 @@ struct ImageModelTests {
             let read = try BaseModel(folder: folder + "/model").transformer
             for (weight, tensor) in changed {
                 #expect(try largestDifference(#require(read.weights[weight]), tensor) == 0, "\(weight)")
+            }
+        }
+    }
+
+    @Test func `an adapter of PEFT's computes what PEFT computes, and is written again as it was`() throws {
+        let fixture = try AdapterFixture("vit-lora")
+        let batch = try fixture.reference.batch()
+        let hidden = try #require(fixture.expected["hidden"])
+        let states = try withoutGradients { try fixture.adapted().states(batch) }
+        #expect(try largestDifference(states, hidden) < 5e-5)
+        #expect(try largestDifference(states, fixture.reference.tensor("hidden.2")) > 1e-2)
+        let merged = try #require(try fixture.method.mergedWeights(fixture.parameters, model: fixture.base))
+        let whole = try Transformer(fixture.base.configuration, weights: fixture.base.weights.merging(merged) { $1 })
+        #expect(try withoutGradients { try largestDifference(whole.states(batch), hidden) } < 5e-5)
+        let original = try Reference.tensors(fixture.folder + "/adapter_model.safetensors")
+        let written = try fixture.written(fixture.parameters)
+        #expect(Set(written.keys) == Set(original.keys))
+        for (name, tensor) in written { #expect(try largestDifference(tensor, #require(original[name])) == 0) }
+    }
+
+    @Test func `an adapter with the module names of earlier versions is read as the same`() throws {
+        let fixture = try AdapterFixture("vit-lora")
+        let older = [
+            ("vit.layers.", "vit.encoder.layer."), ("attention.q_proj", "attention.attention.query"),
+            ("attention.v_proj", "attention.attention.value"), ("attention.o_proj", "attention.output.dense"),
+            ("mlp.fc1", "intermediate.dense"),
+        ]
+        try withTemporaryFolder { folder in
+            let tensors = try TensorFiles.read(fixture.folder + "/adapter_model.safetensors").map { entry in
+                (name: older.reduce(entry.name) { $0.replacing($1.0, with: $1.1) }, tensor: entry.tensor)
+            }
+            try TensorFiles.write(tensors, to: folder + "/adapter_model.safetensors")
+            var config = try #require(JSON.read(file: fixture.folder + "/adapter_config.json").object)
+            config["target_modules"] = ["query", "value", "attention.output.dense", "intermediate.dense"]
+            try AtomicFile.write(JSON.object(config).text(), to: folder + "/adapter_config.json")
+            let read = try Adapter.readMethod(AdapterFolderReader(path: folder), for: fixture.reference.model)
+            #expect(read.parameters.all.map(\.name) == fixture.parameters.all.map(\.name))
+            for (one, other) in zip(read.parameters.all, fixture.parameters.all) {
+                #expect(try largestDifference(one.tensor, other.tensor) == 0)
             }
         }
     }

@@ -90,6 +90,14 @@ struct HostileFile: Sendable, CustomTestStringConvertible {
             "turn without role", "a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}, {}]}",
             "a.jsonl:1: messages: turn 2"),
         .init(
+            "a picture in a turn", "a.jsonl",
+            "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image_url\", \"image_url\": {}}]}]}",
+            "a.jsonl:1: messages: the content of turn 1 has a part of `image_url`"),
+        .init(
+            "tools that are none", "a.jsonl",
+            "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"tools\": [1]}",
+            "a.jsonl:1: tools: tools are a list of objects"),
+        .init(
             "unknown role", "a.jsonl", "{\"messages\": [{\"role\": \"king\", \"content\": \"x\"}]}",
             "a.jsonl:1: messages: turn 1 has an unknown"),
         .init(

@@ -170,6 +170,22 @@ import Testing
             ])
     }
 
+    @Test(arguments: [#"[{"name": "t"}]"#, #""[{\"name\": \"t\"}]""#])
+    func `conversations have tools, and contents in parts`(tools: String) throws {
+        let folder = try TemporaryFolder()
+        let lines = (0..<20).map {
+            #"{"messages": [{"role": "user", "content": [{"type": "text", "text": "say "}, {"type": "text", "text": "\#($0)"}]}, "#
+                + #"{"role": "assistant", "content": "a\#($0)"}], "tools": \#($0 == 7 ? "null" : tools)}"#
+        }
+        let data = try TaskData.load(path: folder.write("rows.jsonl", lines.joined(separator: "\n")))
+        #expect(data.verdict == "generation: conversations in column `messages` with tools in `tools`, 20 rows")
+        for example in data.split.train + data.split.validation + data.split.test {
+            #expect(example.messages == [Message(role: .user, content: "say \(example.index)")])
+            #expect(example.tools == (example.index == 7 ? [] : [["name": "t"]]))
+        }
+        #expect(try TaskDefinition(json: data.definition.json).columns.tools == "tools")
+    }
+
     @Test func `other files are read by the definition of a run`() throws {
         let folder = try TemporaryFolder()
         let data = try TaskData.load(path: folder.write("rows.csv", rows(0..<40)))

@@ -76,6 +76,8 @@ import Testing
             ("kind: generation\ncolumns: {label: a}", "`label` belongs to classification, the kind is generation"),
             ("kind: generation\nlabels: [a, b]", "labels belong to classification, the kind is generation"),
             ("columns: {messages: m, completion: c}", "columns: `messages` excludes `prompt`"),
+            ("columns: {tools: t, prompt: c}", "columns: `tools` belong to `messages`"),
+            ("columns: {image: i, text: c}", "columns: `image` excludes `text`"),
             ("template: \"{a}\"\ncolumns: {text: b}", "template: a template takes the place of the column `b`"),
             ("just words", "t.yaml:1: `key: value` lines are needed, this is a string"),
             ("- a\n- b", "t.yaml:1: `key: value` lines are needed, this is a list"),

@@ -40,6 +40,9 @@ import Testing
             ("ticket,team", "my lamp # is broken,tech", "where is parcel #,post", .init(text: "ticket", label: "team")),
             ("question,answer", "is # even,yes", "is # odd,no", .init(text: "question", label: "answer")),
             ("text,label,label_text", "a #,0,no", "b #,1,yes", .init(text: "text", label: "label_text")),
+            ("image,label", "a/#.png,cat", "b/#.JPG,dog", .init(image: "image", label: "label")),
+            ("id,file_name,class", "#,#.jpeg,cat", "#,#.jpeg,dog", .init(image: "file_name", label: "class")),
+            ("left,digit,label", "#.png,1,odd", "#.png,2,even", .init(image: "left", label: "label")),
         ] as [(String, String, String, ColumnMapping)])
     func `finds the columns of classification`(header: String, one: String, two: String, expected: ColumnMapping) throws
     {
@@ -81,6 +84,8 @@ import Testing
         let turn = #"[{"role": "user", "content": "hi #"}, {"role": "assistant", "content": "yes"}]"#
         let resolution = try found(jsonRows(#"{"id": #, "messages": \#(turn)}"#))
         #expect(resolution.columns == ColumnMapping(messages: "messages"))
+        let withTools = try found(jsonRows(#"{"id": #, "messages": \#(turn), "tools": [{"name": "t"}]}"#))
+        #expect(withTools.columns == ColumnMapping(messages: "messages", tools: "tools"))
         #expect(resolution.ignored == ["id"])
     }
 

@@ -54,7 +54,7 @@ import Testing
     func attention(dtype: DType, turns: Bool) throws {
         for (width, heads, shared, offsets, isCausal) in [
             (64, 3, 1, [0, 50, 51, 117], true), (16, 2, 2, [0, 7, 23], false), (4, 4, 2, [0, 5, 5, 18], true),
-            (96, 2, 1, [0, 20], false),
+            (96, 2, 1, [0, 20], false), (32, 2, 1, [0, 5, 650], true),
         ] {
             let tokens = offsets[offsets.count - 1]
             let angles = try random([tokens, width / 2], "angles", .float64)
@@ -227,6 +227,42 @@ import Testing
             }, bound: bound)
     }
 
+    @Test("segments of tokens have updates of their own", arguments: types)
+    func segments(dtype: DType) throws {
+        let bounds = [0, 20, 20, 45, 60]
+        func updates(_ given: [Tensor]) -> [[FusedLinear.Update?]] {
+            let (one, other) = ((given[4], given[5], 2.0), (given[6], given[7], 0.5))
+            let narrow = (given[4], given[8], 1.0)
+            return [[one, other, nil, other], [nil, narrow, narrow, nil]]
+        }
+        try compare(
+            [
+                random([2, 30, 64], "input", dtype), random([48, 64], "first", dtype, scale: 0.1),
+                random([32, 64], "second", dtype, scale: 0.1), random([32], "bias", dtype), random([4, 64], "down"),
+                random([48, 4], "up"), random([3, 64], "other down"), random([48, 3], "other up"),
+                random([32, 4], "narrow up"),
+            ],
+            {
+                try $0[0].linears(
+                    [
+                        FusedLinear(weight: $0[1], bias: nil, updates: updates($0)[0]),
+                        FusedLinear(weight: $0[2], bias: $0[3], updates: updates($0)[1]),
+                    ], bounds: bounds)
+            },
+            { given in
+                let flat = try given[0].reshaped([60, 64])
+                return try updates(given).enumerated().map { map, updates in
+                    let parts = try zip(updates.indices, updates).map { segment, update in
+                        let start = bounds[segment]
+                        let own = try flat.narrowed(0, from: start, length: bounds[segment + 1] - start)
+                        let plain = try own.linear(given[1 + map], bias: map == 1 ? given[3] : nil)
+                        return try update.map { try plain + own.linear($0.down).linear($0.up) * $0.scale } ?? plain
+                    }
+                    return try Tensor.concatenated(parts).reshaped([2, 30, -1])
+                }
+            }, bound: FusedKernelTests.bound(dtype))
+    }
+
     @Test("the loss in chunks is the loss over all logits", arguments: types)
     func loss(dtype: DType) throws {
         let targets = try Tensor((0..<29).map { $0 * 7 % 211 })
@@ -248,6 +284,10 @@ import Testing
     func refusals() throws {
         let states = try random([2, 4], "states")
         #expect(throws: (any Error).self) { try states.targetLoss(head: states, targets: Tensor([0, 2])) }
+        for bounds in [[0, 1], [1, 2], [0, 2, 1, 2], [0, 3]] {
+            let map = FusedLinear(weight: states, bias: nil, updates: Array(repeating: nil, count: bounds.count - 1))
+            #expect(throws: (any Error).self) { try states.linears([map], bounds: bounds) }
+        }
         #expect(throws: (any Error).self) {
             try states.segmentAttention(
                 keys: states, values: states, offsets: Tensor([0, 1]), angles: nil, width: 4, isCausal: true, scale: 1)

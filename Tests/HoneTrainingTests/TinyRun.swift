@@ -36,8 +36,9 @@ struct Poisoned: Method {
     }
 
     func attachments(_ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?) throws -> Attachments {
+        // Only a training step gives a source of dropout masks.
         let call = counter.calls.withLock { calls in
-            calls += 1
+            if dropout != nil { calls += 1 }
             return calls
         }
         var attachments = try plain().attachments(parameters, model: model, dropout: dropout)

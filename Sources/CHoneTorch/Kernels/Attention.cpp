@@ -22,6 +22,9 @@ using attention::Sums;
 using attention::Trunk;
 using attention::whole;
 
+// Rows are not cut into shorter pieces than this for the threads' sake: each piece prepares all keys before it.
+constexpr int64_t shortest_piece = 256;
+
 template <typename Element>
 void forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Rows<Element> values,
              const Element *cosine, const Element *sine, Element *out, float *logs) {
@@ -223,8 +226,14 @@ Shape shape_of(const at::Tensor &queries, const at::Tensor &keys, const at::Tens
     shape.padded = whole(width, lanes);
     shape.scale = scale;
     shape.causal = causal;
+    const int64_t segments = offsets.numel() - 1, wanted = 4 * at::get_num_threads();
+    int64_t longest = std::numeric_limits<int64_t>::max();
+    if (causal && segments * shape.shared < wanted) {
+        const int64_t pieces = (wanted + shape.shared - 1) / shape.shared;
+        longest = std::max<int64_t>(shortest_piece, (shape.tokens + pieces - 1) / pieces);
+    }
     shape.layout = attention::layout_of(read<int64_t>(offsets), parents.defined() ? read<int64_t>(parents) : nullptr,
-                                        offsets.numel() - 1);
+                                        segments, longest);
     return shape;
 }
 

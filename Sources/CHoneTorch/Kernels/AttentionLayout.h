@@ -33,7 +33,8 @@ struct Layout {
 };
 
 // The layout of `segments` segments that begin at `offsets` and go on from `parents` (-1 for none, or a null pointer for none
-// at all); a parent stands before its children.
-Layout layout_of(const int64_t *offsets, const int64_t *parents, int64_t segments);
+// at all); a parent stands before its children. Segments of more than `longest` tokens are cut into pieces that go on from one
+// another, so that several threads can work on them; only where a token sees what is before it.
+Layout layout_of(const int64_t *offsets, const int64_t *parents, int64_t segments, int64_t longest);
 
 }  // namespace hone::attention

@@ -46,7 +46,8 @@ at::Tensor segment_attention(const at::Tensor &queries, const at::Tensor &keys, 
 std::vector<at::Tensor> linear_group(const at::Tensor &input, at::TensorList weights,
                                      const c10::List<std::optional<at::Tensor>> &biases,
                                      const c10::List<std::optional<at::Tensor>> &downs,
-                                     const c10::List<std::optional<at::Tensor>> &ups, at::ArrayRef<double> scales);
+                                     const c10::List<std::optional<at::Tensor>> &ups, at::ArrayRef<double> scales,
+                                     at::IntArrayRef bounds);
 std::tuple<at::Tensor, at::Tensor> norm(const at::Tensor &input, const std::optional<at::Tensor> &residual,
                                         const at::Tensor &weight, const std::optional<at::Tensor> &bias, bool centres,
                                         double epsilon);

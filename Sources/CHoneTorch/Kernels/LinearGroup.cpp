@@ -3,6 +3,8 @@
 // small form only.
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <algorithm>
+
 #include "Kernels.h"
 
 namespace hone {
@@ -43,53 +45,81 @@ at::Tensor product_onto(at::Tensor sum, const at::Tensor &x, const at::Tensor &w
 namespace {
 
 // What a group consists of besides its input: the tensors that are there, and where the weights, biases, downs and ups of
-// the maps stand among them; -1 for those that are not.
+// the maps stand among them; -1 for those that are not. Downs and ups stand map by map for each segment of the tokens.
 struct Parts {
     const at::TensorList all;
     const std::vector<int64_t> &places;
-    size_t count() const { return places.size() / 4; }
+    const size_t count, segments;
     at::Tensor part(size_t i) const { return places[i] < 0 ? at::Tensor() : all[places[i]]; }
     at::Tensor weight(size_t i) const { return part(i); }
-    at::Tensor bias(size_t i) const { return part(count() + i); }
-    at::Tensor down(size_t i) const { return part(2 * count() + i); }
-    at::Tensor up(size_t i) const { return part(3 * count() + i); }
+    at::Tensor bias(size_t i) const { return part(count + i); }
+    size_t down_place(size_t segment, size_t i) const { return 2 * count + segment * count + i; }
+    size_t up_place(size_t segment, size_t i) const { return down_place(segments + segment, i); }
+    at::Tensor down(size_t segment, size_t i) const { return part(down_place(segment, i)); }
+    at::Tensor up(size_t segment, size_t i) const { return part(up_place(segment, i)); }
+};
+
+// Where segments of tokens begin, and the number of tokens at the end.
+struct Segments {
+    const std::vector<int64_t> &bounds;
+    size_t count() const { return bounds.size() - 1; }
+    bool is_whole() const { return count() == 1; }
+    int64_t length(size_t i) const { return bounds[i + 1] - bounds[i]; }
+    at::Tensor of(const at::Tensor &rows, size_t i) const {
+        return is_whole() ? rows : rows.narrow(0, bounds[i], length(i));
+    }
+    // Adds `x · weightᵀ` to the segment's rows of a sum.
+    void add(at::Tensor &sum, size_t i, const at::Tensor &x, const at::Tensor &weight) const {
+        if (is_whole()) {
+            sum = product_onto(sum, x, weight);
+        } else if (through_onednn(x, weight)) {
+            of(sum, i).add_(product(x, weight));
+        } else {
+            of(sum, i).addmm_(x, weight.t());
+        }
+    }
 };
 
 struct LinearGroup : torch::autograd::Function<LinearGroup> {
     static torch::autograd::variable_list forward(torch::autograd::AutogradContext *context, const at::Tensor &input,
                                                   at::TensorList given, std::vector<int64_t> places,
-                                                  std::vector<double> scales) {
+                                                  std::vector<double> scales, std::vector<int64_t> bounds) {
         at::AutoDispatchBelowADInplaceOrView guard;
-        const Parts parts{given, places};
-        const size_t count = parts.count();
+        const Segments segments{bounds};
+        const size_t count = scales.size() / segments.count();
+        const Parts parts{given, places, count, segments.count()};
         const auto type = input.scalar_type();
         const at::Tensor x = input.reshape({-1, input.size(-1)}).contiguous();
         std::vector<int64_t> shape = input.sizes().vec();
-        std::vector<at::Tensor> downs, ups(count), parts_of_inner(count), results;
-        for (size_t i = 0; i < count; ++i) {
-            if (!parts.down(i).defined()) continue;
-            downs.push_back(parts.down(i).to(type));
-            ups[i] = (scales[i] == 1 ? parts.up(i) : parts.up(i) * scales[i]).to(type);
-        }
-        at::Tensor down, inner;
-        if (!downs.empty()) {
-            down = downs.size() == 1 ? downs[0] : at::cat(downs);
-            inner = product(x, down);
-        }
-        int64_t rank = 0;
-        for (size_t i = 0; i < count; ++i) {
-            at::Tensor made = product(x, parts.weight(i), parts.bias(i));
-            if (ups[i].defined()) {
-                parts_of_inner[i] = inner.narrow(1, rank, ups[i].size(1));
-                rank += ups[i].size(1);
-                made = product_onto(made, parts_of_inner[i], ups[i]);
+        std::vector<at::Tensor> made(count), ups(scales.size()), downs(segments.count()), inners(segments.count());
+        for (size_t i = 0; i < count; ++i) made[i] = product(x, parts.weight(i), parts.bias(i));
+        for (size_t s = 0; s < segments.count(); ++s) {
+            if (segments.length(s) == 0) continue;
+            std::vector<at::Tensor> own;
+            for (size_t i = 0; i < count; ++i) {
+                if (!parts.down(s, i).defined()) continue;
+                const double scale = scales[s * count + i];
+                own.push_back(parts.down(s, i).to(type));
+                ups[s * count + i] = (scale == 1 ? parts.up(s, i) : parts.up(s, i) * scale).to(type);
             }
-            shape.back() = made.size(1);
-            results.push_back(made.view(shape));
+            if (own.empty()) continue;
+            downs[s] = own.size() == 1 ? own[0] : at::cat(own);
+            inners[s] = product(segments.of(x, s), downs[s]);
+            int64_t rank = 0;
+            for (size_t i = 0; i < count; ++i) {
+                const at::Tensor &up = ups[s * count + i];
+                if (!up.defined()) continue;
+                segments.add(made[i], s, inners[s].narrow(1, rank, up.size(1)), up);
+                rank += up.size(1);
+            }
         }
-        std::vector<at::Tensor> kept{x, down, inner};
-        for (size_t i = 0; i < count; ++i) kept.push_back(parts.weight(i));
-        kept.insert(kept.end(), ups.begin(), ups.end());
+        std::vector<at::Tensor> kept{x}, results;
+        for (size_t i = 0; i < count; ++i) {
+            kept.push_back(parts.weight(i));
+            shape.back() = made[i].size(1);
+            results.push_back(made[i].view(shape));
+        }
+        for (const auto *list : {&ups, &downs, &inners}) kept.insert(kept.end(), list->begin(), list->end());
         context->save_for_backward(kept);
         context->saved_data["scales"] = scales;
         context->saved_data["shape"] = input.sizes().vec();
@@ -97,6 +127,7 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
         for (int64_t place : places) needs.push_back(place >= 0 && given[place].requires_grad());
         context->saved_data["needs"] = needs;
         context->saved_data["places"] = places;
+        context->saved_data["bounds"] = bounds;
         context->saved_data["needs_input"] = input.requires_grad();
         context->set_materialize_grads(false);
         return results;
@@ -106,51 +137,63 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
                                                    const torch::autograd::variable_list &gradients) {
         refuse_second_derivative("linear");
         const auto saved = context->get_saved_variables();
-        const at::Tensor &x = saved[0], &down = saved[1], &inner = saved[2];
-        const size_t count = (saved.size() - 3) / 2;
         const auto needs = context->saved_data["needs"].toIntVector();
         const auto places = context->saved_data["places"].toIntVector();
         const auto scales = context->saved_data["scales"].toDoubleVector();
+        const auto bounds = context->saved_data["bounds"].toIntVector();
         const bool needs_input = context->saved_data["needs_input"].toBool();
-        std::vector<at::Tensor> found(4 * count);
+        const Segments segments{bounds};
+        const size_t count = scales.size() / segments.count();
+        const Parts parts{{}, places, count, segments.count()};
+        const at::Tensor &x = saved[0];
+        const auto kept_up = [&](size_t s, size_t i) -> const at::Tensor & { return saved[1 + count + s * count + i]; };
+        const size_t first_down = 1 + count + scales.size();
+        std::vector<at::Tensor> found(places.size()), given(count);
         at::Tensor input_gradient;
-        std::vector<at::Tensor> inner_gradients;
-        int64_t rank = 0;
-        bool trains_down = false;
         for (size_t i = 0; i < count; ++i) {
-            const at::Tensor &up = saved[3 + count + i];
-            const int64_t own = up.defined() ? up.size(1) : 0;
-            rank += own;
-            trains_down = trains_down || needs[2 * count + i];
-            if (!gradients[i].defined()) {
-                if (own > 0) inner_gradients.push_back(at::zeros({x.size(0), own}, x.options()));
-                continue;
-            }
-            const at::Tensor given = gradients[i].reshape({x.size(0), -1}).contiguous();
-            if (needs_input) input_gradient = product_onto(input_gradient, given, saved[3 + i].t());
-            if (needs[i]) found[i] = product(given.t(), x.t());
-            if (needs[count + i]) found[count + i] = given.sum(0);
-            if (own > 0) {
-                inner_gradients.push_back(product(given, up.t()));
-                if (needs[3 * count + i]) {
-                    const at::Tensor thin = inner.narrow(1, rank - own, own).t().contiguous();
-                    const at::Tensor turned = product(thin, given.t()).to(at::kFloat);
-                    found[3 * count + i] = (scales[i] == 1 ? turned : turned * scales[i]).t();
-                }
-            }
+            if (!gradients[i].defined()) continue;
+            given[i] = gradients[i].reshape({x.size(0), -1}).contiguous();
+            if (needs_input) input_gradient = product_onto(input_gradient, given[i], saved[1 + i].t());
+            if (needs[i]) found[i] = product(given[i].t(), x.t());
+            if (needs[count + i]) found[count + i] = given[i].sum(0);
         }
-        if (!inner_gradients.empty()) {
-            const at::Tensor given = inner_gradients.size() == 1 ? inner_gradients[0] : at::cat(inner_gradients, 1);
-            if (needs_input) input_gradient = product_onto(input_gradient, given, down.t());
-            if (trains_down) {
-                const at::Tensor all = product(given.t().contiguous(), x.t()).to(at::kFloat);
-                int64_t start = 0;
-                for (size_t i = 0; i < count; ++i) {
-                    const at::Tensor &up = saved[3 + count + i];
-                    if (!up.defined()) continue;
-                    if (needs[2 * count + i]) found[2 * count + i] = all.narrow(0, start, up.size(1));
-                    start += up.size(1);
+        for (size_t s = 0; s < segments.count(); ++s) {
+            const at::Tensor &down = saved[first_down + s], &inner = saved[first_down + segments.count() + s];
+            if (!down.defined()) continue;
+            std::vector<at::Tensor> inner_gradients;
+            int64_t rank = 0;
+            bool trains_down = false;
+            for (size_t i = 0; i < count; ++i) {
+                const at::Tensor &up = kept_up(s, i);
+                if (!up.defined()) continue;
+                const int64_t start = rank, own = up.size(1);
+                rank += own;
+                trains_down = trains_down || needs[parts.down_place(s, i)];
+                if (!given[i].defined()) {
+                    inner_gradients.push_back(at::zeros({segments.length(s), own}, x.options()));
+                    continue;
                 }
+                const at::Tensor mine = segments.of(given[i], s);
+                inner_gradients.push_back(product(mine, up.t()));
+                if (needs[parts.up_place(s, i)]) {
+                    const double scale = scales[s * count + i];
+                    const at::Tensor thin = inner.narrow(1, start, own).t().contiguous();
+                    const at::Tensor turned = product(thin, mine.t()).to(at::kFloat);
+                    found[parts.up_place(s, i)] = (scale == 1 ? turned : turned * scale).t();
+                }
+            }
+            const at::Tensor all = inner_gradients.size() == 1 ? inner_gradients[0] : at::cat(inner_gradients, 1);
+            if (needs_input && input_gradient.defined()) segments.add(input_gradient, s, all, down.t());
+            if (!trains_down) continue;
+            const at::Tensor turned = product(all.t().contiguous(), segments.of(x, s).t()).to(at::kFloat);
+            int64_t start = 0;
+            for (size_t i = 0; i < count; ++i) {
+                const at::Tensor &up = kept_up(s, i);
+                if (!up.defined()) continue;
+                if (needs[parts.down_place(s, i)]) {
+                    found[parts.down_place(s, i)] = turned.narrow(0, start, up.size(1));
+                }
+                start += up.size(1);
             }
         }
         torch::autograd::variable_list all(1);
@@ -158,7 +201,7 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
         for (size_t i = 0; i < found.size(); ++i) {
             if (places[i] >= 0) all.push_back(found[i]);
         }
-        all.resize(all.size() + 2);
+        all.resize(all.size() + 3);
         return all;
     }
 };
@@ -168,11 +211,18 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
 std::vector<at::Tensor> linear_group(const at::Tensor &input, at::TensorList weights,
                                      const c10::List<std::optional<at::Tensor>> &biases,
                                      const c10::List<std::optional<at::Tensor>> &downs,
-                                     const c10::List<std::optional<at::Tensor>> &ups, at::ArrayRef<double> scales) {
+                                     const c10::List<std::optional<at::Tensor>> &ups, at::ArrayRef<double> scales,
+                                     at::IntArrayRef bounds) {
     const size_t count = weights.size();
-    TORCH_CHECK(count > 0 && biases.size() == count && downs.size() == count && ups.size() == count &&
-                    scales.size() == count,
-                "a group has as many biases, updates and scales as weights");
+    const int64_t tokens = input.size(-1) > 0 ? input.numel() / input.size(-1) : 0;
+    std::vector<int64_t> ends = bounds.vec();
+    if (ends.empty()) ends = {0, tokens};
+    const size_t segments = ends.size() - 1;
+    TORCH_CHECK(segments > 0 && ends.front() == 0 && ends.back() == tokens && std::is_sorted(ends.begin(), ends.end()),
+                "segments go from the first token to the last");
+    TORCH_CHECK(count > 0 && biases.size() == count && downs.size() == count * segments &&
+                    ups.size() == count * segments && scales.size() == count * segments,
+                "a group has as many biases as weights, and as many updates and scales for each segment");
     std::vector<at::Tensor> parts;
     std::vector<int64_t> places;
     const auto add = [&](const at::Tensor &tensor) {
@@ -181,21 +231,24 @@ std::vector<at::Tensor> linear_group(const at::Tensor &input, at::TensorList wei
     };
     for (const auto &weight : weights) add(weight);
     for (const auto *list : {&biases, &downs, &ups}) {
-        for (size_t i = 0; i < count; ++i) add(list->get(i).value_or(at::Tensor()));
+        for (size_t i = 0; i < list->size(); ++i) add(list->get(i).value_or(at::Tensor()));
     }
-    const Parts all{parts, places};
+    const Parts all{parts, places, count, segments};
     for (size_t i = 0; i < count; ++i) {
-        const at::Tensor weight = all.weight(i), down = all.down(i), up = all.up(i);
+        const at::Tensor weight = all.weight(i);
         TORCH_CHECK(weight.defined() && weight.dim() == 2 && input.dim() > 0 && weight.size(1) == input.size(-1) &&
                         weight.scalar_type() == input.scalar_type(),
                     "weights are [outputs, inputs] and of the input's type");
-        TORCH_CHECK(down.defined() == up.defined(), "an update has two factors");
-        TORCH_CHECK(!down.defined() || (down.dim() == 2 && up.dim() == 2 && down.size(1) == weight.size(1) &&
-                                        up.size(0) == weight.size(0) && down.size(0) == up.size(1) &&
-                                        down.scalar_type() == at::kFloat && up.scalar_type() == at::kFloat),
-                    "an update's factors are [rank, inputs] and [outputs, rank] in float32");
+        for (size_t s = 0; s < segments; ++s) {
+            const at::Tensor down = all.down(s, i), up = all.up(s, i);
+            TORCH_CHECK(down.defined() == up.defined(), "an update has two factors");
+            TORCH_CHECK(!down.defined() || (down.dim() == 2 && up.dim() == 2 && down.size(1) == weight.size(1) &&
+                                            up.size(0) == weight.size(0) && down.size(0) == up.size(1) &&
+                                            down.scalar_type() == at::kFloat && up.scalar_type() == at::kFloat),
+                        "an update's factors are [rank, inputs] and [outputs, rank] in float32");
+        }
     }
-    return LinearGroup::apply(input, at::TensorList(parts), places, scales.vec());
+    return LinearGroup::apply(input, at::TensorList(parts), places, scales.vec(), ends);
 }
 
 }  // namespace hone

@@ -11,13 +11,16 @@ TORCH_LIBRARY(hone, library) {
         "segment_attention(Tensor queries, Tensor keys, Tensor values, Tensor offsets, Tensor? parents, Tensor? cosine, "
         "Tensor? sine, int width, bool causal, float scale) -> Tensor",
         hone::segment_attention);
-    // `x · weightᵀ + bias + scale · x · downᵀ · upᵀ` for every map of the group; factors are float32.
+    // `x · weightᵀ + bias + scale · x · downᵀ · upᵀ` for every map of the group; factors are float32. With bounds, the tokens
+    // of each segment between them have factors and scales of their own, given segment after segment.
     library.def(
         "linear_group(Tensor input, Tensor[] weights, Tensor?[] biases, Tensor?[] downs, Tensor?[] ups, "
-        "float[] scales) -> Tensor[]",
+        "float[] scales, int[] bounds) -> Tensor[]",
         [](const at::Tensor &input, at::TensorList weights, const c10::List<std::optional<at::Tensor>> &biases,
            const c10::List<std::optional<at::Tensor>> &downs, const c10::List<std::optional<at::Tensor>> &ups,
-           at::ArrayRef<double> scales) { return hone::linear_group(input, weights, biases, downs, ups, scales); });
+           at::ArrayRef<double> scales, at::IntArrayRef bounds) {
+            return hone::linear_group(input, weights, biases, downs, ups, scales, bounds);
+        });
     // The norm of `input + residual`, and that sum.
     library.def(
         "norm(Tensor input, Tensor? residual, Tensor weight, Tensor? bias, bool centres, float epsilon) -> "

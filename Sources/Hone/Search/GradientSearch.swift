@@ -34,9 +34,9 @@ struct GradientSearch {
     {
         var results: [MethodResult] = []
         let speeds = try methods.map { repeated == nil ? try secondsPerStep($0) : 0 }
-        let trials = methods.reduce(0) { $0 + type(of: $1).card.learningRates.count }
+        let trials = methods.reduce(0) { $0 + search.learningRates(of: $1).count }
         // Time for one trial step of every method and learning rate.
-        let round = zip(methods, speeds).reduce(0.0) { $0 + $1.1 * Double(type(of: $1.0).card.learningRates.count) }
+        let round = zip(methods, speeds).reduce(0.0) { $0 + $1.1 * Double(search.learningRates(of: $1.0).count) }
         let trialSteps =
             repeated?.trialSteps
             ?? max(8, halved(Double(epochSteps), until: { $0 * round <= clock.left * GradientSearch.trialShare }))
@@ -167,7 +167,7 @@ struct GradientSearch {
     private func secondsPerStep(_ method: any Method) throws -> Double {
         let trainer = try Trainer(
             model: preparation.model, adapter: start(method), examples: preparation.train,
-            plan: plan(steps: 4, learningRate: type(of: method).card.learningRates.first ?? 1e-3))
+            plan: plan(steps: 4, learningRate: search.learningRates(of: method).first ?? 1e-3))
         var seconds: [Double] = []
         _ = try trainer.run(report: { event in
             if case .step(let step) = event { seconds.append(step.seconds) }
@@ -205,40 +205,73 @@ struct GradientSearch {
         return evaluation
     }
 
-    /// One short training a learning rate.
+    /// One short training a learning rate; all of them in one batch where that is the same and pays.
     private func trial(_ method: any Method, steps: Int, report: (SearchEvent) throws -> Void) throws
         -> (MethodResult, ValidationScores?)
     {
         let started = monotonicSeconds()
         Engine.resetPeakResident()
         var result = MethodResult(name: method.name, status: .failed)
+        let adapter = try start(method)
+        let rates = search.learningRates(of: method)
+        result.trainedParameters = adapter.parameters.count
         var best: (rate: Double, evaluation: Evaluation)?
         var usual: (rate: Double, evaluation: Evaluation)?
-        for rate in type(of: method).card.learningRates {
-            if shouldStop() {
-                result.reason = "interrupted during its trials"
-                break
-            }
-            try report(.begin(method: method.name, activity: "trial, learning rate \(rate)", steps: steps))
-            let adapter = try start(method)
-            if result.trainedParameters == 0 { result.trainedParameters = adapter.parameters.count }
-            do {
-                let trainer = try Trainer(
-                    model: preparation.model, adapter: adapter, examples: preparation.train,
-                    plan: plan(steps: steps, learningRate: rate))
-                let outcome = try trainer.run(shouldStop: shouldStop) { event in
-                    if case .step(let step) = event { try report(.step(method: method.name, step, of: steps)) }
-                }
-                let evaluation = try evaluate(adapter, outcome.parameters)
-                let point = evaluation.point
-                result.trials.append((rate, point.score, point.loss))
-                if best.map({ point.loss < $0.evaluation.point.loss }) ?? true { best = (rate, evaluation) }
-                if rate == type(of: method).card.learningRates.first { usual = (rate, evaluation) }
-            } catch let error as HoneError where error.code == .notFinite {
+        var seconds = 0.0
+        func note(_ rate: Double, _ parameters: ParameterSet?) throws {
+            guard let parameters else {
                 result.trials.append((rate, -.infinity, .infinity))
                 try report(.note("\(method.name): learning rate \(rate) diverged"))
+                return
+            }
+            let evaluation = try evaluate(adapter, parameters)
+            let point = evaluation.point
+            result.trials.append((rate, point.score, point.loss))
+            if best.map({ point.loss < $0.evaluation.point.loss }) ?? true { best = (rate, evaluation) }
+            if rate == rates.first { usual = (rate, evaluation) }
+        }
+        if rates.count > 1, try trialsJoin(adapter) {
+            let names = rates.map { String($0) }.joined(separator: ", ")
+            try report(.begin(method: method.name, activity: "trials, learning rates \(names)", steps: steps))
+            let outcomes = try JointTrainer(
+                model: preparation.model, adapter: adapter, examples: preparation.train,
+                plan: plan(steps: steps, learningRate: rates[0]), learningRates: rates
+            ).run(
+                shouldStop: shouldStop,
+                report: { step, _ in
+                    seconds += step.seconds
+                    try report(.step(method: method.name, step, of: steps))
+                })
+            for (rate, outcome) in zip(rates, outcomes) {
+                if case .trained(let parameters, _) = outcome {
+                    try note(rate, parameters)
+                } else {
+                    try note(rate, nil)
+                }
+            }
+        } else {
+            for rate in rates {
+                if shouldStop() {
+                    result.reason = "interrupted during its trials"
+                    break
+                }
+                try report(.begin(method: method.name, activity: "trial, learning rate \(rate)", steps: steps))
+                do {
+                    let trainer = try Trainer(
+                        model: preparation.model, adapter: adapter, examples: preparation.train,
+                        plan: plan(steps: steps, learningRate: rate))
+                    let outcome = try trainer.run(shouldStop: shouldStop) { event in
+                        guard case .step(let step) = event else { return }
+                        seconds += step.seconds
+                        try report(.step(method: method.name, step, of: steps))
+                    }
+                    try note(rate, outcome.parameters)
+                } catch let error as HoneError where error.code == .notFinite {
+                    try note(rate, nil)
+                }
             }
         }
+        result.trialSeconds = seconds
         result.seconds = monotonicSeconds() - started
         result.peakBytes = Engine.peakResidentBytes
         result.learningRate = best?.rate
@@ -251,6 +284,16 @@ struct GradientSearch {
         // Also a method that goes no further than its trials is reported with figures.
         result.validation = try best.map { try measured($0.evaluation) }
         return (result, best?.evaluation.scores)
+    }
+
+    /// The most tokens of a step's rows for which several rates are tried in one batch: more keep the processor busy alone.
+    private static let mostTokensToJoin = 256
+
+    /// Whether an adapter's trials run in one batch.
+    private func trialsJoin(_ adapter: Adapter) throws -> Bool {
+        let tokens = preparation.train.reduce(0) { $0 + $1.length } / max(1, preparation.train.count)
+        guard tokens * search.batchSize <= GradientSearch.mostTokensToJoin else { return false }
+        return try JointTrainer.suits(adapter, preparation.model)
     }
 
     /// Full training with the learning rate that the trials found best.

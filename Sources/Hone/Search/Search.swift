@@ -44,6 +44,8 @@ public struct MethodResult {
     public var validation: Evaluation?
     /// The learning rates tried and what validation found after each trial.
     public var trials: [(learningRate: Double, score: Double, loss: Double)] = []
+    /// How long the steps of the trials took, validation not counted; absent for methods without.
+    public var trialSeconds: Double?
     /// The learning rate taken.
     public var learningRate: Double?
     /// How many optimiser steps the full training had.
@@ -78,14 +80,17 @@ public struct Search {
     public let seed: UInt64
     /// How many rows a step has.
     public let batchSize: Int
+    /// The learning rates that every gradient method tries, the usual one first; each method's own where there are none.
+    public let learningRates: [Double]
     /// The plan of an earlier search, to be done again; made from the speed of the machine where there is none.
     public let repeated: SearchPlan?
 
     /// A search over methods.
     public init(
         _ preparation: Preparation, methods: [any Method], budget: Double, seed: UInt64, batchSize: Int = 32,
-        repeating plan: SearchPlan? = nil
+        learningRates: [Double] = [], repeating plan: SearchPlan? = nil
     ) {
+        self.learningRates = learningRates
         repeated = plan
         self.preparation = preparation
         self.methods = methods
@@ -106,6 +111,10 @@ public struct Search {
         public var plan: JSON
         /// Whether it was cut short by the user.
         public var wasInterrupted: Bool
+    }
+
+    func learningRates(of method: any Method) -> [Double] {
+        learningRates.isEmpty ? type(of: method).card.learningRates : learningRates
     }
 
     private var validationRows: [Example] { preparation.task.split.validation }

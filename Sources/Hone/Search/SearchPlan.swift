@@ -15,6 +15,8 @@ public struct SearchPlan: Hashable, Sendable {
     public var maximumLength: Int
     /// The methods that were tried, in their order.
     public var methods: [String]
+    /// The learning rates that every method tried; empty for each method's own.
+    public var learningRates: [Double]
     /// What everything random was drawn from.
     public var seed: UInt64
     /// With how many threads: sums are formed in an order that depends on it.
@@ -51,6 +53,7 @@ public struct SearchPlan: Hashable, Sendable {
         threads = try field(json["system"]?["threads"], "system.threads", 1...4096)
         seed = UInt64(bitPattern: Int64(try field(json["seed"], "seed", Int.min...Int.max)))
         methods = json["options"]?["methods"]?.array?.compactMap(\.string) ?? []
+        learningRates = json["options"]?["learning_rates"]?.array?.compactMap(\.number) ?? []
         guard !methods.isEmpty else {
             throw HoneError(.badFile, "the field is missing or empty", file: file, item: "options.methods")
         }

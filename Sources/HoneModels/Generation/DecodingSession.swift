@@ -12,6 +12,8 @@ final class DecodingSession {
     private let prefix: [Int]
     private let cache: KeyValueCache
     private let padId: Int
+    /// What all prompts begin with: it is read once, and the rows part behind it.
+    private let common: [Int]
     /// What each row's text is written behind: its prompt.
     let beginnings: [[Int]]
     /// How many tokens the model has room for in each row's text.
@@ -46,8 +48,10 @@ final class DecodingSession {
                 "a prompt of \(read.count) tokens is longer than the model's \(configuration.maximumLength) positions")
         }
         if decoder != nil, prompts.contains(where: \.isEmpty) { throw HoneError(.badData, "a row has no tokens") }
-        decoding = try decoder.map { try Decoding($0, rows: requests.count) }
         prefix = (0..<(decoder?.prefixCount ?? 0)).map { -1 - $0 }
+        let shares = !isPair && !configuration.computesExactly
+        common = shares ? DecodingSession.commonBeginning(prompts, behind: prefix.count) : []
+        decoding = try decoder.map { try Decoding($0, rows: requests.count) }
         beginnings = prompts
         // Attached prompts stand before what is read, not before what a decoder of its own writes.
         rooms = prompts.map { room(after: $0, prompts: isPair ? 0 : attached) }
@@ -64,10 +68,37 @@ final class DecodingSession {
                     of: TokenBatch(requests.map { $0.input ?? [] }, padId: padId, on: transformer.device)) : nil)
     }
 
+    /// The tokens that all of several prompts begin with, where reading them once is worth it; each prompt has one more.
+    private static func commonBeginning(_ prompts: [[Int]], behind prefix: Int) -> [Int] {
+        guard prompts.count > 1, let first = prompts.first else { return [] }
+        let count = prompts.dropFirst().reduce(max(0, first.count - 1)) { count, prompt in
+            zip(first.prefix(count), prompt.dropLast()).prefix { $0 == $1 }.count
+        }
+        return prefix + count >= 8 ? Array(first.prefix(count)) : []
+    }
+
+    /// Reads what all prompts begin with, and gives what is left of each to be read.
+    private func readCommon() throws -> [[Int]] {
+        let rest = beginnings.map { Array($0.dropFirst(common.count)) }
+        guard !common.isEmpty else { return rest.map { prefix + $0 } }
+        let copies = beginnings.map { _ in 0 }
+        if let decoding {
+            try decoding.select(rows: [0])
+            _ = try decoding.scores(after: [prefix + common])
+            try decoding.select(rows: copies)
+        } else {
+            let batch = try TokenBatch([common], padId: padId, side: .left, on: transformer.device)
+            _ = try transformer.states(batch, cache: cache)
+            try cache.select(rows: copies)
+        }
+        return rest
+    }
+
     /// Reads the prompts: scores of what comes next, `[rows, vocabularySize]`, `float32` or `float64`.
     func start() throws -> Tensor {
-        if let decoding { return try decoding.scores(after: beginnings.map { prefix + $0 }) }
-        let scores = try read(TokenBatch(beginnings, padId: padId, side: .left, on: transformer.device))
+        let rest = try readCommon()
+        if let decoding { return try decoding.scores(after: rest) }
+        let scores = try read(TokenBatch(rest, padId: padId, side: .left, on: transformer.device))
         guard let firstId else { return scores }
         let others = try Tensor.range(0, scores.size(1), on: scores.device).notEqual(Double(firstId))
         return try Tensor.zeros(scores.shape, scores.dtype, on: scores.device)
@@ -82,7 +113,7 @@ final class DecodingSession {
 
     /// Reads the prompts: the likeliest token of each row.
     func startLikeliest() throws -> [Int] {
-        if let decoding { return try decoding.likeliest(after: beginnings.map { prefix + $0 }) }
+        if let decoding { return try decoding.likeliest(after: readCommon()) }
         return try LogitsProcessing.likeliest(start())
     }
 

@@ -61,9 +61,10 @@ public struct ChatFormat: Sendable {
 
     /// The template of a model folder with its tokenizer; `nil` where the folder has no template.
     ///
+    /// - Parameter hasTools: whether it is for conversations in which tools may be called.
     /// - Throws: as `ChatTemplateFolder`.
-    public init?(folder: String, tokenizer: Tokenizer) throws {
-        guard let template = try ChatTemplateFolder(folder).template() else { return nil }
+    public init?(folder: String, tokenizer: Tokenizer, hasTools: Bool = false) throws {
+        guard let template = try ChatTemplateFolder(folder).template(hasTools: hasTools) else { return nil }
         self.init(template: template, tokenizer: tokenizer)
     }
 

@@ -63,6 +63,30 @@ struct GeneratorTests {
         }
     }
 
+    @Test("what prompts begin with is read once, and each text is the one that it is alone", arguments: causal, [2, 1])
+    func commonBeginning(name: String, samples: Int) throws {
+        let model = try Reference(name).model
+        let common = [5, 9, 7, 8, 3, 1, 2, 6, 4, 11]
+        let prompts = [[20, 3], [21], [20, 3, 30, 31], []].map { common + $0 }
+        let recorder = StateRecorder()
+        var attachments = Attachments()
+        attachments.states["embeddings"] = [recorder]
+        let options = drawing { $0.samples = samples }
+        // One that has a decoder where the family has one, and one that goes through the general forward pass.
+        for transformer in [model.transformer, try model.transformer.attaching(attachments)] {
+            let generator = try Generator(transformer, tokenizer: model.tokenizer)
+            let all = prompts.enumerated().map { GenerationRequest(prompt: $1, stream: $0) }
+            let together = try generator.generate(all, options: options)
+            if !recorder.states.isEmpty {
+                #expect(recorder.states[0].shape[..<2] == [1, 9] && recorder.states[1].shape[..<2] == [4, 5])
+            }
+            for (request, texts) in zip(all, together) {
+                let alone = try generator.generate([request], options: options)[0]
+                #expect(alone.map(\.tokens) == texts.map(\.tokens))
+            }
+        }
+    }
+
     @Test("several samples read the prompt once and are the same alone", arguments: causal)
     func samples(name: String) throws {
         let model = try Reference(name).model

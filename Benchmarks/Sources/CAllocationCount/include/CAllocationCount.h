@@ -1,0 +1,22 @@
+#pragma once
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Tensor memory as libtorch's CPU allocator gives it out.
+struct hone_allocation_count {
+    int64_t allocations;  // since the last reset
+    int64_t bytes;        // given out since the last reset
+    int64_t peak_bytes;   // the most in use at once since the last reset, beyond what was in use then
+};
+
+// Puts a counter before libtorch's CPU allocator, for the rest of the process.
+void hone_count_allocations(void);
+void hone_reset_allocation_count(void);
+struct hone_allocation_count hone_allocations(void);
+
+#ifdef __cplusplus
+}
+#endif

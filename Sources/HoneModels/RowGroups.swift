@@ -1,0 +1,133 @@
+import HoneFormats
+import HoneTorch
+
+/// Where the rows of a batch stand in the states of one forward pass: padded `[rows, length, ...]`, or packed
+/// `[1, tokens, ...]`.
+public struct RowLayout: Hashable, Sendable {
+    /// The dimension along which rows follow one another.
+    let dimension: Int
+    /// Where each row begins along it, and the end.
+    let starts: [Int]
+
+    /// Padded rows.
+    init(rowCount: Int) {
+        dimension = 0
+        starts = Array(0...rowCount)
+    }
+
+    /// Rows without padding, one after the other.
+    init(packed lengths: [Int]) {
+        dimension = 1
+        starts = lengths.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) }
+    }
+
+    var rowCount: Int { starts.count - 1 }
+}
+
+extension Attachments {
+    /// Attachments for a batch whose rows have attachments of their own: several adapters over one base in one forward pass.
+    ///
+    /// Products with the base's weights are made once for all rows; a row gives what it gives alone.
+    ///
+    /// - Parameter groups: successive rows and what they have attached, in the order of the batch.
+    /// - Throws: `HoneError` with code `.unsupported` where a group replaces weights or puts vectors before its rows.
+    public static func byRows(_ groups: [(rowCount: Int, attachments: Attachments)]) throws -> Attachments {
+        guard groups.allSatisfy({ $0.attachments.suitsRowGroups }) else {
+            throw HoneError(
+                .unsupported, "what replaces weights or puts vectors before rows cannot differ from row to row")
+        }
+        let rowCounts = groups.map(\.rowCount)
+        var all = Attachments()
+        for path in Set(groups.flatMap(\.attachments.linear.keys)) {
+            let own = groups.map { $0.attachments.linear[path] ?? [] }
+            all.linear[path] = [GroupedLinear(rowCounts: rowCounts, groups: own)]
+        }
+        for path in Set(groups.flatMap(\.attachments.states.keys)) {
+            let own = groups.map { $0.attachments.states[path] ?? [] }
+            all.states[path] = [GroupedState(rowCounts: rowCounts, groups: own)]
+        }
+        return all
+    }
+
+    /// Whether rows of one batch can have these attachments beside others.
+    public var suitsRowGroups: Bool { weights.isEmpty && prompts.isEmpty }
+
+    /// Whether something depends on which row of the batch a row is.
+    public var looksAtRows: Bool { linear.values.contains { $0.contains(where: \.looksAtRows) } }
+
+    /// The same attachments for one forward pass.
+    func bound(to layout: RowLayout) throws -> Attachments {
+        var copy = self
+        copy.linear = try linear.mapValues { try $0.map { try $0.bound(to: layout) } }
+        return copy
+    }
+}
+
+/// The sums of row counts: where groups begin, in rows.
+private func bounds(_ rowCounts: [Int], rows: Int) throws -> [Int] {
+    let bounds = rowCounts.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) }
+    guard bounds.last == rows else {
+        throw HoneError(.mismatch, "attachments for \(bounds.last ?? 0) rows cannot be used on \(rows)")
+    }
+    return bounds
+}
+
+/// What groups of successive rows have attached to a linear map.
+private struct GroupedLinear: LinearAttachment {
+    let rowCounts: [Int]
+    let groups: [[any LinearAttachment]]
+    /// Where the groups begin along the layout's dimension, and the end.
+    var starts: [Int] = []
+    var layout: RowLayout?
+
+    init(rowCounts: [Int], groups: [[any LinearAttachment]]) {
+        self.rowCounts = rowCounts
+        self.groups = groups
+    }
+
+    var looksAtRows: Bool { true }
+    var actsOnTokens: Bool { groups.allSatisfy { $0.allSatisfy(\.actsOnTokens) } }
+
+    func bound(to layout: RowLayout) throws -> any LinearAttachment {
+        var copy = self
+        copy.starts = try bounds(rowCounts, rows: layout.rowCount).map { layout.starts[$0] }
+        copy.layout = layout
+        return copy
+    }
+
+    func segmentedUpdates(of input: Tensor) -> SegmentedUpdates? {
+        guard let layout, groups.allSatisfy({ $0.count <= 1 && $0.allSatisfy { $0.lowRankUpdate != nil } }) else {
+            return nil
+        }
+        let tokens = layout.dimension == 0 ? input.shape.dropFirst().dropLast().reduce(1, *) : 1
+        return SegmentedUpdates(
+            bounds: starts.map { $0 * tokens }, updates: groups.map { $0.first?.lowRankUpdate })
+    }
+
+    func output(_ output: Tensor, input: Tensor, of map: LinearMap) throws -> Tensor {
+        guard let layout else { preconditionFailure("a forward pass binds attachments to its rows") }
+        let parts = try groups.enumerated().filter { starts[$0.offset] < starts[$0.offset + 1] }.map { group, own in
+            func slice(_ tensor: Tensor) throws -> Tensor {
+                try tensor.narrowed(
+                    layout.dimension, from: starts[group], length: starts[group + 1] - starts[group])
+            }
+            let input = try slice(input)
+            return try own.reduce(slice(output)) { try $1.output($0, input: input, of: map) }
+        }
+        return parts.count == 1 ? parts[0] : try Tensor.concatenated(parts, dimension: layout.dimension)
+    }
+}
+
+/// What groups of successive rows have attached to a state; states with attachments are always padded.
+private struct GroupedState: StateAttachment {
+    let rowCounts: [Int]
+    let groups: [[any StateAttachment]]
+
+    func state(_ state: Tensor) throws -> Tensor {
+        let starts = try bounds(rowCounts, rows: state.size(0))
+        let parts = try groups.enumerated().filter { rowCounts[$0.offset] > 0 }.map { group, own in
+            try own.reduce(state.narrowed(0, from: starts[group], length: rowCounts[group])) { try $1.state($0) }
+        }
+        return parts.count == 1 ? parts[0] : try Tensor.concatenated(parts)
+    }
+}
