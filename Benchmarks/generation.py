@@ -1,5 +1,6 @@
 """Benchmarks of greedy generation and of the start: interleaved with their peers, and the texts compared."""
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -23,18 +24,22 @@ def greedy(name, settings, options, environment):
                  "bfloat16", "--new-tokens", NEW_TOKENS, "--threads", options.threads]
     first = json.loads(run(reference, environment).splitlines()[-1])
     versions, peer = first["versions"], reference
+    surroundings = dict(environment, OMP_WAIT_POLICY=options.peer_waits)
     if settings["peer"] == "llama.cpp":
         if not options.llama_python:
             sys.exit("generate-int8 needs --llama-python, or HONE_LLAMA: Python with Benchmarks/peers/requirements-llama.txt")
+        # Its threads meet many times in a token: three times as fast when they spin, which is libgomp's default.
+        surroundings = {name: value for name, value in environment.items() if name != "OMP_WAIT_POLICY"}
         peer = [options.llama_python, ROOT / "Benchmarks/peers/llama.py", "--model", model, "--prompt",
                 json.dumps(first["prompts"][0]), "--new-tokens", NEW_TOKENS, "--threads", options.threads]
     hone = [options.hone, "generate", model, "--file", data, "--dtype", settings["dtype"], "--max-tokens", NEW_TOKENS,
             "--threads", options.threads, "--json"]
     results, bandwidth = {"hone": [], "peer": []}, [first["gigabytes_per_second"]]
     for _ in range(options.rounds):
-        made = json.loads(run(peer, environment).splitlines()[-1])
+        made = json.loads(run(peer, surroundings).splitlines()[-1])
         versions = {**versions, **made["versions"]}
-        bandwidth.append(made.get("gigabytes_per_second", 0))
+        if "gigabytes_per_second" in made:
+            bandwidth.append(made["gigabytes_per_second"])
         tokens = made["tokens"] if settings["peer"] == "transformers" else [made["tokens"]]
         # The better of two passes in one process: the first one warms up.
         results["peer"].append({"seconds": min(made["seconds"]), "tokens": tokens})
@@ -57,13 +62,13 @@ def greedy(name, settings, options, environment):
             for texts in zip(chosen["hone"], chosen["peer"])]
     speeds = {side: [settings["rows"] * NEW_TOKENS / r["seconds"] for r in found] for side, found in results.items()}
     medians = {side: statistics.median(found) for side, found in speeds.items()}
-    steps = medians["hone"] / settings["rows"]
+    steps, reading = medians["hone"] / settings["rows"], statistics.median(bandwidth)
     return {
         "name": name, "rounds": options.rounds, "threads": options.threads, "rows": settings["rows"],
-        "dtype": settings["dtype"], "peer": settings["peer"], "prompt_tokens": PROMPT_TOKENS, "new_tokens": NEW_TOKENS,
+        "dtype": settings["dtype"], "peer": settings["peer"], "peer_waits": surroundings.get("OMP_WAIT_POLICY", "default"), "prompt_tokens": PROMPT_TOKENS, "new_tokens": NEW_TOKENS,
         "tokens_per_second": medians, "spread": {side: [min(v), max(v)] for side, v in speeds.items()},
-        "ratio": medians["hone"] / medians["peer"], "read_gigabytes_per_second": max(bandwidth),
-        "share_of_bandwidth": steps * results["hone"][0]["bytes"] / 1e9 / max(bandwidth),
+        "ratio": medians["hone"] / medians["peer"], "read_gigabytes_per_second": reading,
+        "share_of_bandwidth": steps * results["hone"][0]["bytes"] / 1e9 / reading,
         "equal_first_tokens": [min(same), statistics.median(same)], "largest_regret": regret, "machine": common.machine(), "versions": versions}
 
 
@@ -76,23 +81,25 @@ def start_up(name, settings, options, environment):
     data.write_text(json.dumps({"prompt": text(48), "completion": text(16)}) + "\n")
     peer = [options.python, ROOT / "Benchmarks/peers/lora.py", "--model", model, "--data", data, "--dtype", "bfloat16",
             "--steps", 1, "--batch", 1, "--threads", options.threads, "--until-first-step"]
-    seconds = {"hone": [], "peer": []}
+    seconds, whole = {"hone": [], "peer": []}, []
     for _ in range(options.rounds):
         start = time.time()
         seconds["peer"].append(json.loads(run(peer, environment).splitlines()[-1])["first_step_at"] - start)
         with tempfile.TemporaryDirectory() as folder:
             start = time.time()
-            # The whole command, with the run that it writes.
             run([options.hone, "train", data, "--method", "lora", "--model", model, "--dtype", "bf16", "--steps", 1,
                  "--batch-size", 1, "--threads", options.threads, "--out", folder + "/run", "--quiet"], environment)
-            seconds["hone"].append(time.time() - start)
-            if len(open(folder + "/run/log.jsonl").readlines()) != 1:
+            # A step's line is written when it is done.
+            log = folder + "/run/log.jsonl"
+            if len(open(log).readlines()) != 1:
                 sys.exit(f"{name}: not one step was made")
+            seconds["hone"].append(os.stat(log).st_mtime - start)
+            whole.append(time.time() - start)
     medians = {side: statistics.median(found) for side, found in seconds.items()}
     return {
         "name": name, "rounds": options.rounds, "threads": options.threads, "seconds": medians,
         "spread": {side: [min(v), max(v)] for side, v in seconds.items()}, "ratio": medians["peer"] / medians["hone"],
-        "machine": common.machine()}
+        "whole_command": statistics.median(whole), "machine": common.machine()}
 
 
 BENCHMARKS = {

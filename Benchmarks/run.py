@@ -47,6 +47,8 @@ def main():
     parser.add_argument("--hone", default=ROOT / ".build/release/hone")
     peers = os.environ.get("HONE_PEERS")
     parser.add_argument("--python", default=peers + "/bin/python" if peers else sys.executable)
+    parser.add_argument("--peer-waits", choices=["passive", "active"], default="passive",
+                        help="how transformers' threads wait for each other in generation; Hone's are passive")
     llama = os.environ.get("HONE_LLAMA")
     parser.add_argument("--llama-python", default=llama + "/bin/python" if llama else None)
     options = parser.parse_args()

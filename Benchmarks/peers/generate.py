@@ -19,6 +19,8 @@ options = parser.parse_args()
 
 torch.set_num_threads(options.threads)
 tokenizer = transformers.AutoTokenizer.from_pretrained(options.model, padding_side="left")
+if tokenizer.pad_token is None:
+    tokenizer.pad_token = tokenizer.eos_token
 model = transformers.AutoModelForCausalLM.from_pretrained(options.model, dtype=getattr(torch, options.dtype)).eval()
 prompts = [json.loads(line)["prompt"] for line in open(options.data)]
 inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)

@@ -81,6 +81,32 @@ struct GenerationCommandTests {
         #expect(encoder.code == 1 && encoder.error.contains("does not write"), "\(encoder.error)")
     }
 
+    @Test func `generate writes the same with guesses and by libtorch's operators, and close to it in other types`()
+        throws
+    {
+        let workshop = try Workshop()
+        let model = try workshop.fixture("llama-tiny")
+        func text(_ more: String...) throws -> JSON {
+            let result = try workshop.hone(
+                ["generate", model, "the cat", "--max-tokens", "12", "--json"] + more)
+            #expect(result.code == 0, "\(result.error)")
+            return try #require(texts(result.output).first?.first)
+        }
+        let plain = try text()
+        #expect(try text("--guesses", "5") == plain)
+        #expect(try text("--exact")["token_ids"] == plain["token_ids"])
+        let precise = try text("--log-probabilities")["log_probabilities"]?.array?.first?.number ?? .nan
+        for type in ["bf16", "int8"] {
+            let rounded = try text("--log-probabilities", "--dtype", type)
+            #expect(abs((rounded["log_probabilities"]?.array?.first?.number ?? .nan) - precise) < 0.2)
+            #expect(try text("--dtype", type)["token_ids"] == rounded["token_ids"])
+        }
+        let both = try workshop.hone("generate", model, "a", "--exact", "--dtype", "int8")
+        #expect(both.code == 2 && both.error.contains("--exact"), "\(both.error)")
+        let pair = try workshop.hone("generate", workshop.fixture("t5-tiny"), "a", "--dtype", "int8")
+        #expect(pair.code == 1 && pair.error.contains("int8"), "\(pair.error)")
+    }
+
     @Test(
         "wrong options of generate end with 2 and one sentence that names the option",
         arguments: [
@@ -94,7 +120,8 @@ struct GenerationCommandTests {
             (["--samples", "5", "--beams", "4"], "--samples"), (["--stop", ""], "--stop"),
             (["--min-tokens", "200"], "--min-tokens"), (["--length-penalty", "1000"], "--length-penalty"),
             (["--early-stopping", "maybe"], "--early-stopping"), (["--seed", "-1"], "--seed"),
-            (["--file", "x.txt"], "--file"),
+            (["--file", "x.txt"], "--file"), (["--guesses", "65"], "--guesses"), (["--dtype", "f64"], "--dtype"),
+            (["--guesses", "4", "--temperature", "1"], "--guesses"), (["--guesses", "4", "--beams", "2"], "--guesses"),
         ])
     func wrongOptions(options: [String], named: String) throws {
         let workshop = try Workshop()

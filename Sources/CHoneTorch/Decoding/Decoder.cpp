@@ -3,6 +3,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -368,7 +369,8 @@ class Step {
         const int64_t parts = (group + most - 1) / most;
         for (int64_t task = thread; task < count * decoder.key_heads * parts; task += team.size()) {
             const int64_t t = task / (decoder.key_heads * parts), head = task / parts % decoder.key_heads;
-            const int64_t first = task % parts * most, some = std::min(most, group - first);
+            // Parts are of unequal size: each thread has some of both.
+            const int64_t first = (task + head) % parts * most, some = std::min(most, group - first);
             const Token &token = all[start + t];
             for (int64_t q = 0; q < some; ++q) {
                 turn(part(t, 0, head * group + first + q), layer.query_norm, start + t, layer.scale,
@@ -513,28 +515,31 @@ int ThreadChoice::next(int limit) {
         most = limit;
         tries = chosen = 0;
         candidates.clear();
-        for (int count = most; count >= 1; count /= 2) candidates.push_back(count);
-        best.assign(candidates.size(), std::numeric_limits<double>::infinity());
+        for (int count = most; count >= 1; count /= 2) candidates.push_back({count});
     }
     if (candidates.size() == 1) return most;
     if (chosen > 0) return chosen;
-    // The very first step also brings the weights into memory; then each count has three turns.
-    return tries == 0 ? most : candidates[(tries - 1) % candidates.size()];
+    // The very first step also brings the weights into memory; then the candidates take turns.
+    return tries == 0 ? most : candidates[(tries - 1) % candidates.size()].threads;
 }
 
 void ThreadChoice::took(double seconds) {
     if (candidates.size() == 1 || chosen > 0) return;
-    if (tries > 0) {
-        double &own = best[(tries - 1) % candidates.size()];
-        own = std::min(own, seconds);
-    }
-    const int rounds = tries / static_cast<int>(candidates.size());
-    ++tries;
-    const size_t fastest = std::min_element(best.begin(), best.end()) - best.begin();
-    // A clear difference needs one round, a small one three.
-    bool is_clear = rounds >= 1;
-    for (size_t i = 0; i < best.size(); ++i) is_clear = is_clear && (i == fastest || best[i] > 1.3 * best[fastest]);
-    if ((is_clear && tries % candidates.size() == 1 % candidates.size()) || rounds >= 3) chosen = candidates[fastest];
+    if (tries++ == 0) return;
+    const size_t place = (tries - 2) % candidates.size();
+    Candidate &own = candidates[place];
+    ++own.turns;
+    own.sum += seconds;
+    own.slowest = std::max(own.slowest, seconds);
+    if (place + 1 < candidates.size() || own.turns < 2) return;
+    const auto fastest = std::min_element(candidates.begin(), candidates.end(), [](const auto &a, const auto &b) {
+        return a.seconds() < b.seconds();
+    });
+    // A clear difference shows in two turns, a small one needs five.
+    const bool is_clear = std::all_of(candidates.begin(), candidates.end(), [&](const auto &other) {
+        return other.threads == fastest->threads || other.seconds() > 1.3 * fastest->seconds();
+    });
+    if (is_clear || own.turns >= 5) chosen = fastest->threads;
 }
 
 }  // namespace hone::decoding

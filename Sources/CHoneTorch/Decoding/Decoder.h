@@ -43,8 +43,13 @@ class ThreadChoice {
     void took(double seconds);
 
   private:
-    std::vector<int> candidates;
-    std::vector<double> best;
+    // A number of threads with the time that its turns took; the slowest turn says nothing.
+    struct Candidate {
+        int threads, turns = 0;
+        double sum = 0, slowest = 0;
+        double seconds() const { return (sum - slowest) / (turns - 1); }
+    };
+    std::vector<Candidate> candidates;
     int most = 0, tries = 0, chosen = 0;
 };
 

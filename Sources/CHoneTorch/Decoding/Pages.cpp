@@ -19,23 +19,21 @@ void write(char *head, const PageShape &shape, int64_t place, const float *key, 
 // Scores of one page for some queries at once: the sums of 64 positions each stay in registers.
 template <int count, typename Element>
 HONE_INLINE void page_scores(const Element *keys, int64_t width, const float *queries, float *scores, int64_t stride) {
-    for (int64_t half = 0; half < page_positions; half += 2 * lanes) {
-        Floats sums[count][2];
-        for (int q = 0; q < count; ++q) sums[q][0] = sums[q][1] = Floats{};
-        for (int64_t i = 0; i < width; ++i) {
-            Floats a, b;
-            load(a, keys + i * page_positions + half);
-            load(b, keys + i * page_positions + half + lanes);
-            for (int q = 0; q < count; ++q) {
-                const float factor = queries[q * width + i];
-                sums[q][0] += factor * a;
-                sums[q][1] += factor * b;
-            }
-        }
+    constexpr int vectors = page_positions / lanes;
+    Floats sums[count][vectors];
+    for (int q = 0; q < count; ++q) {
+        for (int v = 0; v < vectors; ++v) sums[q][v] = Floats{};
+    }
+    for (int64_t i = 0; i < width; ++i) {
+        Floats line[vectors];
+        for (int v = 0; v < vectors; ++v) load(line[v], keys + i * page_positions + v * lanes);
         for (int q = 0; q < count; ++q) {
-            store(sums[q][0], scores + q * stride + half);
-            store(sums[q][1], scores + q * stride + half + lanes);
+            const float factor = queries[q * width + i];
+            for (int v = 0; v < vectors; ++v) sums[q][v] += factor * line[v];
         }
+    }
+    for (int q = 0; q < count; ++q) {
+        for (int v = 0; v < vectors; ++v) store(sums[q][v], scores + q * stride + v * lanes);
     }
 }
 

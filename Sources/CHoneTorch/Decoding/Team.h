@@ -5,7 +5,16 @@
 
 #include <sched.h>
 
+#include <optional>
+
 namespace hone::decoding {
+
+// Leaves the core to its other thread for a moment.
+inline void breathe() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
 
 class Team {
   public:
@@ -23,8 +32,8 @@ class Team {
             return;
         }
         for (int spins = 0; turns.load(std::memory_order_acquire) == turn; ++spins) {
-            if (spins < 20000) {
-                __builtin_ia32_pause();
+            if (spins < 3000) {
+                breathe();
             } else {
                 sched_yield();
             }
@@ -58,7 +67,7 @@ void with_team(int threads, const Body &body) {
             shared.store(&*team, std::memory_order_release);
         }
         Team *all;
-        while (!(all = shared.load(std::memory_order_acquire))) __builtin_ia32_pause();
+        while (!(all = shared.load(std::memory_order_acquire))) breathe();
         body(*all, thread);
     });
 }
