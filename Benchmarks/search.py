@@ -1,6 +1,9 @@
-"""Several learning rates at once against as many peer runs."""
+"""Several learning rates at once against as many peer runs; and counts that need no peer: allocations and instructions."""
 import json
+import os
+import pathlib
 import random
+import tempfile
 
 import common
 from common import CACHE, ROOT, run
@@ -63,8 +66,36 @@ def allocations(name, settings, options, environment):
     return {"name": name, "counts": json.loads(found.splitlines()[-1])}
 
 
+def instructions(name, settings, options, environment):
+    """No peer: instructions of the same works, counted by valgrind, which shows every machine's programs the same processor.
+    HONE_WRITE_LIMITS=1 writes what is found, with a tenth on top, as the new limits."""
+    whole = program(environment)
+    limits = PACKAGE / "instructions.json"
+    # valgrind reads no debugging information of this size.
+    bare = whole.with_name("HoneBenchmarks-bare")
+    run(["strip", "-o", bare, whole], environment)
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", bare, "allocations", "--thresholds",
+             PACKAGE / "allocations.json"], dict(environment, OMP_NUM_THREADS="1"))
+        for file in pathlib.Path(folder).iterdir():
+            lines = file.read_text().splitlines()
+            work = [line.split("Client Request: ")[1] for line in lines if "Client Request: " in line]
+            counts = [int(line.split()[1]) for line in lines if line.startswith(("totals:", "summary:"))]
+            if work and counts:
+                found[work[0]] = counts[-1]
+    if os.environ.get("HONE_WRITE_LIMITS"):
+        limits.write_text(json.dumps({k: int(v * 1.1) for k, v in sorted(found.items())}, indent=2) + "\n")
+    known = json.loads(limits.read_text())
+    above = {k: v for k, v in found.items() if v > known.get(k, 0)}
+    if above or set(found) != set(known):
+        raise SystemExit(f"{name}: {above or set(found) ^ set(known)} against the limits {known}")
+    return {"name": name, "counts": found}
+
+
 RATES = [1e-3, 3e-4, 3e-3, 1e-4, 5e-4, 2e-3, 5e-3, 2e-4]
 BENCHMARKS = {
     "search-rates": dict(work=rates, dtype="bfloat16", batch=2, rates=RATES, bound=5e-3),
     "allocations": dict(work=allocations),
+    "instructions": dict(work=instructions),
 }

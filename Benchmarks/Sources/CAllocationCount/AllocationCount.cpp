@@ -4,6 +4,13 @@
 #include <cstdlib>
 #include <malloc.h>
 
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#else
+#define CALLGRIND_ZERO_STATS
+#define CALLGRIND_DUMP_STATS_AT(name) static_cast<void>(name)
+#endif
+
 #include "include/CAllocationCount.h"
 
 namespace {
@@ -54,3 +61,7 @@ void hone_reset_allocation_count(void) {
 }
 
 hone_allocation_count hone_allocations(void) { return {allocations, bytes, peak - base}; }
+
+void hone_begin_instructions(void) { CALLGRIND_ZERO_STATS; }
+
+void hone_end_instructions(const char *name) { CALLGRIND_DUMP_STATS_AT(name); }

@@ -25,7 +25,9 @@ struct Allocations: ParsableCommand {
             // The first rounds fill caches.
             for _ in 0..<3 { try work() }
             hone_reset_allocation_count()
+            hone_begin_instructions()
             try work()
+            hone_end_instructions(name)
             found.append((name, hone_allocations()))
         }
         if write {

@@ -17,6 +17,10 @@ void hone_count_allocations(void);
 void hone_reset_allocation_count(void);
 struct hone_allocation_count hone_allocations(void);
 
+// Under valgrind's callgrind, counts the instructions between these and dumps the count under a name; otherwise nothing.
+void hone_begin_instructions(void);
+void hone_end_instructions(const char *name);
+
 #ifdef __cplusplus
 }
 #endif
