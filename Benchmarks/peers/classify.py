@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as functional
 import transformers
 
+import measures
+
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", required=True)
 parser.add_argument("--train", required=True)
@@ -67,5 +69,4 @@ with torch.inference_mode():
     for first in range(0, len(test), 64):
         rows = test[first:first + 64]
         right += sum(labels[index] == row["label"] for index, row in zip(scores(rows).argmax(1).tolist(), rows))
-versions = {"torch": torch.__version__, "transformers": transformers.__version__}
-print(json.dumps({"accuracy": right / len(test), "seconds": seconds, "versions": versions}))
+print(json.dumps({"accuracy": right / len(test), "seconds": seconds, "versions": measures.versions()}))

@@ -9,6 +9,8 @@ import time
 import torch
 import transformers
 
+import measures
+
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", required=True)
 parser.add_argument("--data", required=True)
@@ -44,4 +46,4 @@ print(json.dumps({
     "seconds": seconds, "gigabytes_per_second": memory.numel() * 4 / min(reading) / 1e9,
     "prompts": [row[mask.bool()].tolist() for row, mask in zip(inputs["input_ids"], inputs["attention_mask"])],
     "tokens": made[:, width:].tolist(),
-    "versions": {"torch": torch.__version__, "transformers": transformers.__version__}}))
+    "versions": measures.versions()}))

@@ -6,12 +6,13 @@ that another program starts from the same numbers. Prints one JSON object.
 """
 import argparse
 import json
-import resource
 import time
 
 import torch
 import transformers
 from peft import LoraConfig, get_peft_model
+
+import measures
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", required=True)
@@ -67,17 +68,7 @@ for step in range(options.steps):
         print(json.dumps({"first_step_at": time.time()}))
         raise SystemExit
 
-size, product = 1024, []
-a = torch.randn(size, size).to(getattr(torch, options.dtype))
-for _ in range(8):
-    start = time.perf_counter()
-    # For float32 oneDNN's path, which is the faster one on processors that MKL does not favour.
-    if a.dtype == torch.float32:
-        torch.ops.mkldnn._linear_pointwise(a, a, None, "none", [], "")
-    else:
-        torch.nn.functional.linear(a, a)
-    product.append(time.perf_counter() - start)
 print(json.dumps({
-    "losses": losses, "seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    "peak_gflops": 2 * size**3 / min(product) / 1e9,
-    "versions": {"torch": torch.__version__, "transformers": transformers.__version__}}))
+    "losses": losses, "seconds": seconds, "peak_mib": measures.peak_mib(),
+    "peak_gflops": measures.peak_gflops(options.dtype),
+    "versions": measures.versions()}))

@@ -25,9 +25,6 @@ public protocol LinearAttachment {
     /// The same where segments of an input's tokens have updates of their own.
     func segmentedUpdates(of input: Tensor) -> SegmentedUpdates?
 
-    /// Whether what comes out for a row depends on which row of the batch it is.
-    var looksAtRows: Bool { get }
-
     /// The same attachment for a forward pass with rows in certain places.
     ///
     /// - Throws: `HoneError` with code `.mismatch` where it is for another number of rows.
@@ -51,8 +48,6 @@ extension LinearAttachment {
     public var lowRankUpdate: FusedLinear.Update? { nil }
     /// None.
     public func segmentedUpdates(of input: Tensor) -> SegmentedUpdates? { nil }
-    /// False: rows are alike.
-    public var looksAtRows: Bool { false }
     /// Itself.
     public func bound(to layout: RowLayout) -> any LinearAttachment { self }
 }
@@ -76,6 +71,8 @@ public struct Attachments {
     public var states: [String: [any StateAttachment]] = [:]
     /// Vectors put before the embeddings of every row, `[count, tokenWidth]` each; several follow one another.
     public var prompts: [Tensor] = []
+    /// Whether something depends on which row of the batch a row is, as `byRows` makes it.
+    public internal(set) var looksAtRows = false
 
     /// No attachments.
     public init() {}
@@ -92,6 +89,7 @@ public struct Attachments {
         linear.merge(other.linear) { $0 + $1 }
         states.merge(other.states) { $0 + $1 }
         prompts += other.prompts
+        looksAtRows = looksAtRows || other.looksAtRows
     }
 
     /// Checks that every address exists in a model and has the right kind.

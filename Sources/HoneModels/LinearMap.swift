@@ -29,14 +29,11 @@ public struct LinearMap {
     private var onlyAttachment: (any LinearAttachment)? { attachments.count == 1 ? attachments[0] : nil }
 
     /// What is attached as one low-rank update a segment; `nil` where it is more than that.
-    private func updates(of input: Tensor, bounds: [Int]) -> [FusedLinear.Update?]? {
+    private func updates(_ segmented: SegmentedUpdates?, bounds: [Int]) -> [FusedLinear.Update?]? {
         let segments = max(1, bounds.count - 1)
         if attachments.isEmpty { return Array(repeating: nil, count: segments) }
         if let update = onlyAttachment?.lowRankUpdate { return Array(repeating: update, count: segments) }
-        guard let segmented = onlyAttachment?.segmentedUpdates(of: input), segmented.bounds == bounds else {
-            return nil
-        }
-        return segmented.updates
+        return segmented?.bounds == bounds ? segmented?.updates : nil
     }
 
     /// What several maps of one input give, low-rank updates included, in one step.
@@ -44,8 +41,9 @@ public struct LinearMap {
         guard input.suitsFusedKernels, !maps.contains(where: \.computesExactly) else {
             return try maps.map { try $0(input) }
         }
-        let bounds = maps.lazy.compactMap { $0.onlyAttachment?.segmentedUpdates(of: input)?.bounds }.first ?? []
-        let updates = maps.map { $0.updates(of: input, bounds: bounds) }
+        let segmented = maps.map { $0.onlyAttachment?.segmentedUpdates(of: input) }
+        let bounds = segmented.lazy.compactMap { $0?.bounds }.first ?? []
+        let updates = zip(maps, segmented).map { $0.updates($1, bounds: bounds) }
         let none = [FusedLinear.Update?](repeating: nil, count: max(1, bounds.count - 1))
         var outputs = try input.linears(
             zip(maps, updates).map { FusedLinear(weight: $0.weight, bias: $0.bias, updates: $1 ?? none) },

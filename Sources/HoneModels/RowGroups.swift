@@ -38,6 +38,7 @@ extension Attachments {
         }
         let rowCounts = groups.map(\.rowCount)
         var all = Attachments()
+        all.looksAtRows = true
         for path in Set(groups.flatMap(\.attachments.linear.keys)) {
             let own = groups.map { $0.attachments.linear[path] ?? [] }
             all.linear[path] = [GroupedLinear(rowCounts: rowCounts, groups: own)]
@@ -51,9 +52,6 @@ extension Attachments {
 
     /// Whether rows of one batch can have these attachments beside others.
     public var suitsRowGroups: Bool { weights.isEmpty && prompts.isEmpty }
-
-    /// Whether something depends on which row of the batch a row is.
-    public var looksAtRows: Bool { linear.values.contains { $0.contains(where: \.looksAtRows) } }
 
     /// The same attachments for one forward pass.
     func bound(to layout: RowLayout) throws -> Attachments {
@@ -85,7 +83,6 @@ private struct GroupedLinear: LinearAttachment {
         self.groups = groups
     }
 
-    var looksAtRows: Bool { true }
     var actsOnTokens: Bool { groups.allSatisfy { $0.allSatisfy(\.actsOnTokens) } }
 
     func bound(to layout: RowLayout) throws -> any LinearAttachment {

@@ -93,11 +93,6 @@ extension Tensor {
             .tensor(self), .tensor(targets), .none, .integer(2), .integer(-100), .real(labelSmoothing))
     }
 
-    /// The cross-entropy of each row: logits `[rows, classes]`, classes `[rows]` (`int64`), result `[rows]`.
-    public func crossEntropyByRow(_ targets: Tensor) throws -> Tensor {
-        try Network.crossEntropy(.tensor(self), .tensor(targets), .none, .integer(0))
-    }
-
     /// Draws `count` indices from each row of weights `[rows, choices]`, with replacement.
     public func drawn(_ count: Int = 1, seed: UInt64) throws -> Tensor {
         try Network.multinomial(.tensor(self), .integer(count), .boolean(true), .seed(seed))

@@ -20,13 +20,13 @@ import Testing
         let hub = try FakeHub([name: model], answer: answer, storeAnswer: store)
         try withFolder { folder in
             let client = try hub.client(
-                folder + "/home",
+                folder + "/user",
                 ["HF_HUB_DOWNLOAD_TIMEOUT": "2", "HF_HUB_ETAG_TIMEOUT": "2"].merging(environment) { $1 },
                 attempts: 2)
             let start = Date()
             expectRefusal(words, sourceLocation: sourceLocation) { try client.location(of: ModelReference(name)) }
             #expect(Date().timeIntervalSince(start) < 25, sourceLocation: sourceLocation)
-            let left = tree(folder).keys.filter { !$0.hasPrefix("home/.cache/huggingface/hub/") }
+            let left = tree(folder).keys.filter { !$0.hasPrefix("user/.cache/huggingface/hub/") }
             #expect(left.isEmpty, "\(left)", sourceLocation: sourceLocation)
             let weights = model.files["model.safetensors"] ?? []
             for (path, content) in tree(folder) where path.hasSuffix("/model.safetensors") {
@@ -229,7 +229,7 @@ import Testing
     func links(_ part: String) throws {
         let hub = try FakeHub([name: sampleModel(weightBytes: 10)])
         try withFolder { folder in
-            let cache = folder + "/home/.cache/huggingface/hub"
+            let cache = folder + "/user/.cache/huggingface/hub"
             let outside = folder + "/outside"
             let files = FileManager.default
             try files.createDirectory(atPath: outside, withIntermediateDirectories: true)
@@ -238,7 +238,7 @@ import Testing
             try files.createDirectory(
                 atPath: (place as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
             try files.createSymbolicLink(atPath: place, withDestinationPath: outside)
-            let client = try hub.client(folder + "/home")
+            let client = try hub.client(folder + "/user")
             expectRefusal(["link", "nothing is written through it"]) { try client.location(of: ModelReference(name)) }
             #expect(tree(outside).isEmpty)
         }
@@ -249,7 +249,7 @@ import Testing
         let model = sampleModel(weightBytes: 10)
         let hub = try FakeHub([name: model])
         try withFolder { folder in
-            let client = try hub.client(folder + "/home")
+            let client = try hub.client(folder + "/user")
             let location = try client.location(of: ModelReference(name))
             let files = FileManager.default
             let outside = folder + "/outside"
@@ -259,7 +259,7 @@ import Testing
             expectRefusal(["config.json", "leads out of the cache"]) { try client.location(of: ModelReference(name)) }
             // A half-fetched file that is a link: not followed.
             let hash = FakeHub.hash(model.files["model.safetensors"] ?? [], "model.safetensors")
-            let blobs = folder + "/home/.cache/huggingface/hub/models--org--model/blobs"
+            let blobs = folder + "/user/.cache/huggingface/hub/models--org--model/blobs"
             try files.removeItem(atPath: location.folder + "/config.json")
             try files.removeItem(atPath: "\(blobs)/\(hash)")
             try files.createSymbolicLink(atPath: "\(blobs)/\(hash).hone.incomplete", withDestinationPath: outside)

@@ -56,6 +56,9 @@ import Testing
         #expect(difference < 1e-5 && spread > 1e-2, "\(difference) \(spread)")
         var shifted = first
         shifted.states["layers.0"] = [Shift(factor: 2)]
+        var onlyState = Attachments()
+        onlyState.states = shifted.states
+        #expect(try Attachments.byRows([(1, onlyState), (1, Attachments())]).looksAtRows)
         let (mixed, moved) = try largestDifference(model, [(2, shifted), (1, second), (1, Attachments())])
         #expect(mixed < 1e-5 && moved > 1e-2, "\(mixed) \(moved)")
     }

@@ -1,5 +1,6 @@
 // One call reads new tokens through all layers: one parallel region, in which each thread does its share of every part.
 #include "Decoder.h"
+#include "TokenMath.h"
 
 #include <c10/util/Exception.h>
 
@@ -15,113 +16,6 @@ namespace {
 constexpr int64_t piece_tokens = 128;
 // So many scores of a row are formed before the largest is looked for.
 constexpr int64_t head_outputs = 1024;
-
-HONE_INLINE void normalise(const float *from, const Norm &norm, bool centres, float epsilon, int64_t width, float *to) {
-    Floats first = {}, second = {}, x, part;
-    for (int64_t i = 0; i < width; i += lanes) {
-        load_some(x, from + i, width - i);
-        first += x;
-        second += x * x;
-    }
-    float mean = 0, square = total(second) / width;
-    if (centres) {
-        mean = total(first) / width;
-        second = Floats{};
-        for (int64_t i = 0; i < width; i += lanes) {
-            load_some(x, from + i, width - i);
-            x -= mean;
-            for (int64_t j = std::max<int64_t>(0, width - i); j < lanes; ++j) x[j] = 0;
-            second += x * x;
-        }
-        square = total(second) / width;
-    }
-    const float scale = 1 / std::sqrt(square + epsilon);
-    for (int64_t i = 0; i < width; i += lanes) {
-        load_some(x, from + i, width - i);
-        load_some(part, norm.weight.data() + i, width - i);
-        x = (x - mean) * scale * part;
-        if (!norm.bias.empty()) {
-            load_some(part, norm.bias.data() + i, width - i);
-            x += part;
-        }
-        store_some(x, to + i, width - i);
-    }
-}
-
-HONE_INLINE void activate(int kind, float *values, int64_t count) {
-    if (kind == 2 || kind == 3) {
-        for (int64_t i = 0; i < count; ++i) {
-            const float x = values[i];
-            values[i] = kind == 3 ? std::max(x, 0.0f) + (x - x) : 0.5f * x * (1 + std::erf(x * 0.70710678118654752f));
-        }
-        return;
-    }
-    for (int64_t i = 0; i < count; i += lanes) {
-        Floats x;
-        load_some(x, values + i, count - i);
-        Floats argument = x;
-        if (kind == 1) argument = x * (1.5957691216057308f + 1.5957691216057308f * 0.044715f * x * x);
-        if (kind == 4) argument = x * 1.702f;
-        argument = -argument;
-        exponentiate(argument);
-        store_some(x / (1.0f + argument), values + i, count - i);
-    }
-}
-
-HONE_INLINE void add(float *to, const float *base, const float *change, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) to[i] = base[i] + change[i];
-}
-HONE_INLINE void multiply(float *to, const float *factor, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) to[i] *= factor[i];
-}
-HONE_INLINE float dot(const float *a, const float *b, int64_t count) {
-    Floats sum = {}, x, y;
-    for (int64_t i = 0; i < count; i += lanes) {
-        load_some(x, a + i, count - i);
-        load_some(y, b + i, count - i);
-        sum += x * y;
-    }
-    return total(sum);
-}
-
-// The largest of some scores and where it first stands; not a number where one of them is not finite.
-HONE_INLINE void find_largest(const float *scores, int64_t count, int64_t start, float &best, int64_t &place) {
-    Floats most = {}, spoiled = {}, x;
-    most += -std::numeric_limits<float>::infinity();
-    int64_t i = 0;
-    for (; i + lanes <= count; i += lanes) {
-        load(x, scores + i);
-        raise(most, x);
-        spoiled += x * 0.0f;
-    }
-    float top = largest(most), rest = total(spoiled);
-    for (; i < count; ++i) {
-        top = std::max(top, scores[i]);
-        rest += scores[i] * 0;
-    }
-    if (!(rest == 0)) best = std::numeric_limits<float>::quiet_NaN();
-    if (!(top > best)) return;
-    best = top;
-    for (i = 0; scores[i] != top; ++i) {}
-    place = start + i;
-}
-
-// The parts above compiled for wide vectors where the processor has them.
-#define HONE_BOTH(name, parameters, arguments)                  \
-    HONE_WIDE void name##_wide parameters { name arguments; }   \
-    void name##_plain parameters { name arguments; }            \
-    void name##_best parameters {                               \
-        if (has_wide_vectors()) return name##_wide arguments;   \
-        name##_plain arguments;                                 \
-    }
-HONE_BOTH(normalise, (const float *from, const Norm &norm, bool centres, float epsilon, int64_t width, float *to),
-          (from, norm, centres, epsilon, width, to))
-HONE_BOTH(activate, (int kind, float *values, int64_t count), (kind, values, count))
-HONE_BOTH(add, (float *to, const float *base, const float *change, int64_t count), (to, base, change, count))
-HONE_BOTH(multiply, (float *to, const float *factor, int64_t count), (to, factor, count))
-HONE_BOTH(find_largest, (const float *scores, int64_t count, int64_t start, float &best, int64_t &place),
-          (scores, count, start, best, place))
-#undef HONE_BOTH
 
 // What a thread has for itself.
 struct Scratch {
@@ -494,52 +388,6 @@ void Decoding::read(const int64_t *tokens, const int64_t *counts, Wanted wanted,
     choice.took(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() /
                 static_cast<double>(step.token_count()));
     step.finish(scores ? nullptr : likeliest);
-}
-
-void Decoding::select(const int64_t *numbers, int64_t count) {
-    std::vector<Row> selected;
-    for (int64_t i = 0; i < count; ++i) {
-        TORCH_CHECK(numbers[i] >= 0 && numbers[i] < row_count(), "there is no row ", numbers[i]);
-        selected.push_back(rows[numbers[i]]);
-    }
-    rows = std::move(selected);
-}
-
-void Decoding::shorten(int64_t row, int64_t length) {
-    TORCH_CHECK(row >= 0 && row < row_count() && length >= 0 && length <= rows[row].length, "there is no such row or length");
-    rows[row].shorten(length);
-}
-
-int ThreadChoice::next(int limit) {
-    if (limit != most) {
-        most = limit;
-        tries = chosen = 0;
-        candidates.clear();
-        for (int count = most; count >= 1; count /= 2) candidates.push_back({count});
-    }
-    if (candidates.size() == 1) return most;
-    if (chosen > 0) return chosen;
-    // The very first step also brings the weights into memory; then the candidates take turns.
-    return tries == 0 ? most : candidates[(tries - 1) % candidates.size()].threads;
-}
-
-void ThreadChoice::took(double seconds) {
-    if (candidates.size() == 1 || chosen > 0) return;
-    if (tries++ == 0) return;
-    const size_t place = (tries - 2) % candidates.size();
-    Candidate &own = candidates[place];
-    ++own.turns;
-    own.sum += seconds;
-    own.slowest = std::max(own.slowest, seconds);
-    if (place + 1 < candidates.size() || own.turns < 2) return;
-    const auto fastest = std::min_element(candidates.begin(), candidates.end(), [](const auto &a, const auto &b) {
-        return a.seconds() < b.seconds();
-    });
-    // A clear difference shows in two turns, a small one needs five.
-    const bool is_clear = std::all_of(candidates.begin(), candidates.end(), [&](const auto &other) {
-        return other.threads == fastest->threads || other.seconds() > 1.3 * fastest->seconds();
-    });
-    if (is_clear || own.turns >= 5) chosen = fastest->threads;
 }
 
 }  // namespace hone::decoding
