@@ -3,7 +3,7 @@
     peft_reads.py MODEL_FOLDER ADAPTER_FOLDER OUTPUTS.safetensors [--tolerance 1e-5]
 
 OUTPUTS.safetensors, written by Hone: input_ids and attention_mask (and token_type_ids where they were used) [rows,
-length], padded on either side, and `logits` (causal models) or `hidden` (last hidden states) with the adapter; of an
+length], padded on either side (and task_ids [rows] of a POLY adapter), and `logits` (causal models) or `hidden` (last hidden states) with the adapter; of an
 encoder-decoder decoder_input_ids and decoder_attention_mask besides, and its `logits`. A prompt
 adapter's outputs may include its positions in front of the tokens or leave them out.
 
@@ -65,6 +65,8 @@ def main():
             fail(f"peft does not load the adapter cleanly: {error}")
     stored = load_file(os.path.join(arguments.adapter, "adapter_model.safetensors"))
     loaded = get_peft_model_state_dict(model)
+    if "task_ids" in outputs:
+        inputs["task_ids"] = outputs["task_ids"].long()
     missing, unexpected = sorted(set(loaded) - set(stored)), sorted(set(stored) - set(loaded))
     if missing or unexpected:
         fail(f"names differ: missing {missing}, unexpected {unexpected}")

@@ -36,19 +36,22 @@ public struct NamedModel {
     ///   - base: the base model of a run, where it is no longer where the run found it.
     ///   - dtype: what the base computes in.
     ///   - exact: whether only libtorch's own operators are used.
+    ///   - task: which task of a run that tells several apart.
     /// - Throws: `HoneError` where nothing is there, or it is damaged: the reader's own.
-    public init(_ text: String?, base: String? = nil, dtype: DType = .float32, exact: Bool = false) throws {
+    public init(
+        _ text: String?, base: String? = nil, dtype: DType = .float32, exact: Bool = false, task: String? = nil
+    ) throws {
         let path = text ?? DefaultModel.name
         self.path = path
         let folder = RunFolder(path: path)
         if FileStatus.exists(folder.description) || FileStatus.exists(folder.checkpoints) {
-            let run = try SavedRun(path: path, model: base, dtype: dtype, exact: exact)
+            let run = try SavedRun(path: path, model: base, dtype: dtype, exact: exact, task: task)
             self.run = run
             self.base = run.specialist.base
-            transformer = run.specialist.transformer
+            transformer = try run.specialist.transformer
         } else {
-            guard base == nil else {
-                throw HoneError(.usage, "is for runs; this is a model's own folder", file: path, item: "--model")
+            for (item, given) in [("--model", base), ("--task", task)] where given != nil {
+                throw HoneError(.usage, "is for runs; this is a model's own folder", file: path, item: item)
             }
             run = nil
             self.base = try BaseModel(NamedModel.location(text), dtype: dtype, exact: exact)

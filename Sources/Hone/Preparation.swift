@@ -32,6 +32,7 @@ public struct Preparation {
         let chats = try Preparation.hasChatTemplate(task, model)
         var encoding = encoding
         encoding.usesChatTemplate = chats == true
+        encoding.tasks = task.tasks
         self.encoding = encoding
         switch task.kind {
         case .classification:

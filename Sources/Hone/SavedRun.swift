@@ -27,9 +27,11 @@ public struct SavedRun {
     ///   - hub: downloads what is not there; one of the environment where it is not given.
     ///   - dtype: what the base computes in.
     ///   - exact: whether only libtorch's own operators are used.
+    ///   - task: the name of one of its tasks, where the run tells several apart and only this one is wanted.
     /// - Throws: `HoneError` where the run is not finished, is damaged, or its base model has changed.
     public init(
-        path: String, model: String? = nil, hub: HubClient? = nil, dtype: DType = .float32, exact: Bool = false
+        path: String, model: String? = nil, hub: HubClient? = nil, dtype: DType = .float32, exact: Bool = false,
+        task: String? = nil
     ) throws {
         folder = RunFolder(path: path)
         guard FileStatus.isFolder(path) else { throw HoneError(.usage, "there is no such run folder", file: path) }
@@ -60,7 +62,8 @@ public struct SavedRun {
                 file: loaded.folder,
                 item: "chat_template")
         }
-        let adapter = try Adapter.read(folder.adapter, for: loaded)
+        var adapter = try Adapter.read(folder.adapter, for: loaded)
+        if let task { adapter = try adapter.narrowed(toTask: task) }
         labels = adapter.labels
         if adapter.task != .generation { definition.labels = adapter.labels }
         self.definition = definition
@@ -140,14 +143,19 @@ public struct SavedRun {
     public func predict(_ inputs: [Example.Input], options: GenerationOptions = GenerationOptions()) throws
         -> [Prediction]
     {
-        let examples = inputs.enumerated().map {
-            Example(index: $0.offset, file: "", line: $0.offset + 1, input: $0.element, target: .unknown)
-        }
+        try predict(
+            inputs.enumerated().map {
+                Example(index: $0.offset, file: "", line: $0.offset + 1, input: $0.element, target: .unknown)
+            }, options: options)
+    }
+
+    /// Answers the inputs of some rows, in their order.
+    public func predict(_ examples: [Example], options: GenerationOptions = GenerationOptions()) throws -> [Prediction] {
         guard case .classification(let classes) = specialist.adapter.task else {
             return try specialist.generate(examples, options: options).map { Prediction(answer: $0) }
         }
         let all = try specialist.probabilities(examples)
-        return inputs.indices.map { row in
+        return examples.indices.map { row in
             let own = (0..<classes).map { (label: labels[$0], probability: Double(all[row * classes + $0])) }
             let sorted = own.enumerated().sorted {
                 ($0.element.probability, -$0.offset) > ($1.element.probability, -$1.offset)

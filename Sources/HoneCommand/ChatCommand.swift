@@ -31,7 +31,9 @@ struct ChatCommand: ParsableCommand {
         try writing.options.check()
         try Engine.start(threads: threads)
         var chat = try Chat(
-            NamedModel(folder, base: model, dtype: writing.dtype.dtype, exact: writing.exact), system: system,
+            NamedModel(
+                folder, base: model, dtype: writing.dtype.dtype, exact: writing.exact, task: writing.task),
+            system: system,
             options: writing.options, quantises: writing.dtype == .int8)
         if !chat.usesTemplate {
             Console.error("turns are written as plain lines, `user: …`, because there is no chat template")

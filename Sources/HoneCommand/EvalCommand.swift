@@ -18,7 +18,8 @@ struct EvalCommand: ParsableCommand {
 
     @Argument(help: ArgumentHelp("The folder of a run.", valueName: "run"))
     var folder: String
-    @Option(help: "The file with the rows.") var data: String
+    @Option(help: "The file with the rows, or several of a task each: NAME=FILE,NAME=FILE.") var data: String
+    @Option(help: "The task of all the rows, where the run tells several apart.") var task: String?
     @Option(help: "The base model's folder, or name on the Hub, where it has moved.") var model: String?
     @Option(help: "The seed of the bootstrap.") var seed: UInt64 = 0
     @Option(help: "How many threads. Default: as many as are fastest here.") var threads: Int?
@@ -26,7 +27,8 @@ struct EvalCommand: ParsableCommand {
 
     func run() throws {
         try Engine.start(threads: threads)
-        let saved = try SavedRun(path: folder, model: model, hub: try DownloadVoice.client(quiet: false))
+        let saved = try SavedRun(
+            path: folder, model: model, hub: try DownloadVoice.client(quiet: false), task: task)
         let (evaluation, warnings) = try saved.evaluate(file: data, seed: seed)
         for warning in warnings { Console.error("warning: \(warning)") }
         if json {

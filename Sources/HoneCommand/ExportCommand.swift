@@ -20,13 +20,14 @@ struct ExportCommand: ParsableCommand {
     var folder: String
     @Option(help: "The folder to make.") var out: String
     @Option(help: "The base model's folder, where it has moved.") var model: String?
+    @Option(help: "Which task of a run that tells several apart; each is another model.") var task: String?
     @Option(help: "How many threads. Default: as many as are fastest here.") var threads: Int?
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
     func run() throws {
         guard !out.isEmpty else { throw HoneError(.usage, "must name a folder", item: "--out") }
         try Engine.start(threads: threads)
-        let saved = try SavedRun(path: folder, model: model)
+        let saved = try SavedRun(path: folder, model: model, task: task)
         do {
             try saved.specialist.export(to: out)
         } catch let error as HoneError {

@@ -73,7 +73,8 @@ struct GenerateCommand: ParsableCommand {
         guard !wanted.isEmpty else {
             throw HoneError(.usage, "there is nothing to go on from: give prompts, --file, or lines")
         }
-        let named = try NamedModel(folder, base: model, dtype: writing.dtype.dtype, exact: writing.exact)
+        let named = try NamedModel(
+            folder, base: model, dtype: writing.dtype.dtype, exact: writing.exact, task: writing.task)
         let generator = try named.generator(quantises: writing.dtype == .int8)
         let requests = try wanted.map { GenerationRequest(prompt: try named.prompt($0, isTrusted: readsSpecialTokens)) }
         Interruption.install()

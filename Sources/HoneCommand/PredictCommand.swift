@@ -27,6 +27,8 @@ struct PredictCommand: ParsableCommand {
     @Argument(help: "Texts to answer, or the paths of images to classify.") var texts: [String] = []
     @Option(help: "A table with the columns of the task, or a .txt with a text, or the path of an image, a line.")
     var file: String?
+    @Option(help: "The task of all the texts, where the run tells several apart; a table can also say it row by row.")
+    var task: String?
     @Option(help: "The base model's folder, or name on the Hub, where it has moved.") var model: String?
     @Option(name: .customLong("max-new-tokens"), help: "The most tokens written, in generation.") var maximumNewTokens =
         64
@@ -46,7 +48,8 @@ struct PredictCommand: ParsableCommand {
             throw HoneError(.usage, "must not be below 0", item: "--temperature")
         }
         try Engine.start(threads: threads)
-        let saved = try SavedRun(path: folder, model: model, hub: try DownloadVoice.client(quiet: false))
+        let saved = try SavedRun(
+            path: folder, model: model, hub: try DownloadVoice.client(quiet: false), task: task)
         var options = GenerationOptions()
         options.maximumNewTokens = maximumNewTokens
         options.temperature = temperature
@@ -54,20 +57,20 @@ struct PredictCommand: ParsableCommand {
         if let file, !file.hasSuffix(".txt") {
             let (examples, warnings) = try saved.definition.examples(file: file, needsTargets: false)
             for warning in warnings { Console.error("warning: \(warning)") }
-            try answer(examples.map(\.input), saved, options)
+            try answer(examples, saved, options)
         } else if let file {
             guard let content = String(validating: try FileBytes.read(file), as: UTF8.self) else {
                 throw HoneError(.badFile, "is not UTF-8 text", file: file)
             }
-            try answer(lines(content).map(saved.input(text:)), saved, options)
+            try answer(examples(lines(content), saved), saved, options)
         } else if !texts.isEmpty {
-            try answer(texts.map(saved.input(text:)), saved, options)
+            try answer(examples(texts, saved), saved, options)
         } else {
             let content = FileHandle.standardInput.readDataToEndOfFile()
             guard let text = String(data: content, encoding: .utf8) else {
                 throw HoneError(.badFile, "is not UTF-8 text", file: "standard input")
             }
-            try answer(lines(text).map(saved.input(text:)), saved, options)
+            try answer(examples(lines(text), saved), saved, options)
         }
     }
 
@@ -75,11 +78,18 @@ struct PredictCommand: ParsableCommand {
         text.split(whereSeparator: \.isNewline).map(String.init).filter { !$0.allSatisfy(\.isWhitespace) }
     }
 
-    private func answer(_ inputs: [Example.Input], _ saved: SavedRun, _ options: GenerationOptions) throws {
-        guard !inputs.isEmpty else {
+    private func examples(_ texts: [String], _ saved: SavedRun) throws -> [Example] {
+        try texts.enumerated().map {
+            Example(
+                index: $0.offset, file: "", line: $0.offset + 1, input: try saved.input(text: $0.element), target: .unknown)
+        }
+    }
+
+    private func answer(_ rows: [Example], _ saved: SavedRun, _ options: GenerationOptions) throws {
+        guard !rows.isEmpty else {
             throw HoneError(.usage, "there is nothing to answer: give texts, --file, or lines")
         }
-        let predictions = try saved.predict(inputs, options: options)
+        let predictions = try saved.predict(rows, options: options)
         if json {
             Console.print(json: ["predictions": .array(predictions.map(\.json))])
             return

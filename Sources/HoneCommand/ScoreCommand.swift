@@ -29,6 +29,7 @@ struct ScoreCommand: ParsableCommand {
     var preamble: String?
     @Option(help: ArgumentHelp("Text between a context and what follows it.", valueName: "text")) var delimiter = ""
     @Option(help: "The base model's folder of a run, where it has moved.") var model: String?
+    @Option(help: "Which task of a run that tells several apart.") var task: String?
     @Option(help: "What the model computes in: f32, bf16.") var dtype = ComputeType.f32
     @Flag(help: "Use only libtorch's own operators, each row by itself: slower, the oracle.") var exact = false
     @Option(help: "The seed of the bootstrap.") var seed: UInt64 = 0
@@ -47,7 +48,7 @@ struct ScoreCommand: ParsableCommand {
             }
             options.preamble = text
         }
-        let named = try NamedModel(folder, base: model, dtype: dtype.dtype, exact: exact)
+        let named = try NamedModel(folder, base: model, dtype: dtype.dtype, exact: exact, task: task)
         guard named.run == nil || (dtype == .f32 && !exact) else {
             throw HoneError(
                 .usage, "is for a model's own folder; this is a run", file: folder, item: exact ? "--exact" : "--dtype")

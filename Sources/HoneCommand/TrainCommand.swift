@@ -34,7 +34,10 @@ struct TrainCommand: ParsableCommand {
             `hone methods NAME` shows the settings of a method.
             """)
 
-    @Argument(help: "A CSV, TSV, JSONL or JSON file, a folder with train/validation/test files, or a task.yaml.")
+    @Argument(
+        help:
+            "A CSV, TSV, JSONL or JSON file, several of a task each (NAME=FILE,NAME=FILE), a folder with train/validation/test files, or a task.yaml."
+    )
     var data: String
     @Option(help: "The method: \(MethodNames.list).") var method: String
     @Option(name: .customLong("set"), help: "A setting of the method, as key=value; may be repeated.")

@@ -27,6 +27,7 @@ struct WritingOptions: ParsableArguments {
             "Guess up to so many tokens from what the text holds already and check them at once: the same greedy text in fewer steps."
     )
     var guesses = 0
+    @Option(help: "Which task of a run that tells several apart.") var task: String?
     @Flag(help: "Use only libtorch's own operators: slower, and what the fast ways are compared with.")
     var exact = false
 

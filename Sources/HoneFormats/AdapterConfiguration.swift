@@ -9,12 +9,15 @@ public struct AdapterConfiguration: Hashable, Sendable {
         case lora(LoRAConfiguration)
         /// Trained vectors before the input (`PROMPT_TUNING`).
         case promptTuning(PromptTuningConfiguration)
+        /// Skills that tasks mix (`POLY`).
+        case poly(PolyConfiguration)
 
         /// The name in the field `peft_type`.
         public var peftType: String {
             switch self {
             case .lora: "LORA"
             case .promptTuning: "PROMPT_TUNING"
+            case .poly: "POLY"
             }
         }
     }
@@ -85,10 +88,11 @@ public struct AdapterConfiguration: Hashable, Sendable {
         switch type {
         case "LORA": method = .lora(try LoRAConfiguration(&fields))
         case "PROMPT_TUNING": method = .promptTuning(try PromptTuningConfiguration(&fields))
+        case "POLY": method = .poly(try PolyConfiguration(&fields))
         default:
             throw fields.error(
                 "peft_type",
-                "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads LORA and PROMPT_TUNING",
+                "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads LORA, PROMPT_TUNING and POLY",
                 .unsupported)
         }
         other = fields.rest
@@ -114,6 +118,7 @@ public struct AdapterConfiguration: Hashable, Sendable {
         switch method {
         case .lora(let configuration): configuration.write(to: &object)
         case .promptTuning(let configuration): configuration.write(to: &object)
+        case .poly(let configuration): configuration.write(to: &object)
         }
         return .object(object)
     }

@@ -101,7 +101,7 @@ public struct LoRAConfiguration: Hashable, Sendable {
         try Self.refuseVariants(fields)
     }
 
-    private static func modules(_ fields: inout JSONFields) throws -> Modules? {
+    static func modules(_ fields: inout JSONFields) throws -> Modules? {
         let name = "target_modules"
         guard let value = fields.value(name) else { return nil }
         if let pattern = value.string {
@@ -154,11 +154,7 @@ public struct LoRAConfiguration: Hashable, Sendable {
         object["use_rslora"] = .bool(isRankStabilized)
         object["use_dora"] = .bool(isWeightDecomposed)
         object["fan_in_fan_out"] = .bool(isFanInFanOut)
-        switch targetModules {
-        case .names(let names): object["target_modules"] = .array(names.map { .string($0) })
-        case .pattern(let pattern): object["target_modules"] = .string(pattern)
-        case nil: object["target_modules"] = .null
-        }
+        object["target_modules"] = Self.json(targetModules)
         object["modules_to_save"] = modulesToSave.map { .array($0.map { .string($0) }) } ?? .null
         var ranks = JSONObject()
         for override in rankOverrides { ranks[override.pattern] = .integer(override.value) }
@@ -166,6 +162,14 @@ public struct LoRAConfiguration: Hashable, Sendable {
         var alphas = JSONObject()
         for override in alphaOverrides { alphas[override.pattern] = Self.shortest(override.value) }
         object["alpha_pattern"] = .object(alphas)
+    }
+
+    static func json(_ modules: Modules?) -> JSON {
+        switch modules {
+        case .names(let names): .array(names.map { .string($0) })
+        case .pattern(let pattern): .string(pattern)
+        case nil: .null
+        }
     }
 
     /// A whole number without a point, as PEFT writes it.

@@ -31,10 +31,19 @@ public struct Adapter {
     }
 
     /// A fresh adapter: the method's initial parameters and a fresh head where the task needs one.
+    ///
+    /// - Parameter earlier: another adapter's method and tensors to go on from, as the method says.
     public static func initial(
         _ method: any Method, for model: BaseModel, task: TaskShape, labels: [String],
-        encoding: ExampleEncoder.Options, seed: UInt64
+        encoding: ExampleEncoder.Options, seed: UInt64,
+        from earlier: (method: any Method, parameters: ParameterSet)? = nil
     ) throws -> Adapter {
+        var (method, encoding) = (method, encoding)
+        if let routing = method as? any TaskRoutingMethod {
+            method = routing.routing(among: encoding.tasks)
+        } else {
+            encoding.tasks = []
+        }
         let part = try model.part(for: task, type(of: method))
         try method.checkFit(part.configuration, task)
         guard task != .generation || model.configuration.hasLanguageHead else {
@@ -43,12 +52,19 @@ public struct Adapter {
                 item: method.name)
         }
         var random = RandomStream(seed: seed, name: "initialisation")
-        var parameters = try method.initialParameters(for: part, random: &random)
+        var parameters: ParameterSet
+        if let earlier {
+            (method, parameters) = try method.continuing(
+                earlier.method, earlier.parameters, for: part, random: &random)
+            try method.checkFit(part.configuration, task)
+            if !(method is any TaskRoutingMethod) { encoding.tasks = [] }
+        } else {
+            parameters = try method.initialParameters(for: part, random: &random)
+        }
         if case .classification(let classes) = task, type(of: method).card.training == .gradient {
             var headRandom = RandomStream(seed: seed, name: "head initialisation")
             try ClassificationHead.initialise(&parameters, classes: classes, model: model, random: &headRandom)
         }
-        var encoding = encoding
         if model.configuration.decoder != nil { encoding.marksCompletions = true }
         return Adapter(method: method, task: task, labels: labels, parameters: parameters, encoding: encoding)
     }
@@ -75,6 +91,7 @@ public struct Adapter {
             "maximum_length": .integer(encoding.maximumLength),
             "marks_completions": .bool(encoding.marksCompletions),
             "chat_template": .bool(encoding.usesChatTemplate),
+            "tasks": .array(encoding.tasks.map { .string($0) }),
             "base": ["folder": .string(model.folder), "sha256": .string(try model.fingerprint)],
             "demonstrations": .array(
                 demonstrations.map { ["input": .string($0.input), "target": .string($0.target)] }),
@@ -133,7 +150,18 @@ public struct Adapter {
             encoding: .init(
                 maximumLength: length, marksCompletions: marks,
                 // Runs of before had plain lines.
-                usesChatTemplate: json["chat_template"]?.bool ?? false))
+                usesChatTemplate: json["chat_template"]?.bool ?? false,
+                tasks: try taskNames(json, file: file)))
+    }
+
+    /// The names of the tasks that a description has; none where it is of before there were any.
+    static func taskNames(_ description: JSON, file: String) throws -> [String] {
+        guard let field = description["tasks"] else { return [] }
+        let names = (field.array ?? []).compactMap(\.string)
+        guard let list = field.array, names.count == list.count, Set(names).count == names.count else {
+            throw HoneError(.badFile, "the field is missing or wrong", file: file, item: "tasks")
+        }
+        return names
     }
 
     /// The method and its tensors alone, from a folder that Hone or PEFT wrote.

@@ -21,6 +21,8 @@ public struct EncodedExample: Sendable {
     public var answer: [Int]?
     /// The image, where the example is one.
     public var image: EncodedImage?
+    /// Which of the encoder's tasks it belongs to, where it has tasks.
+    public var task: Int?
 
     /// Tokens as they are; targets are kept to what can be predicted.
     init(
@@ -54,8 +56,10 @@ public struct EncodedExample: Sendable {
     /// Cut to a length, at the end.
     func truncated(to length: Int) -> EncodedExample {
         guard ids.count > length else { return self }
-        return EncodedExample(
+        var cut = EncodedExample(
             ids: Array(ids.prefix(length)), typeIds: typeIds, label: label, targets: targets, isTruncated: true)
+        cut.task = task
+        return cut
     }
 
     /// Cut to a length, at the beginning; targets that are cut off are lost.
@@ -63,7 +67,9 @@ public struct EncodedExample: Sendable {
         let lost = ids.count - length
         guard lost > 0 else { return self }
         let moved = targets.map { max(0, $0.lowerBound - lost)..<max(0, $0.upperBound - lost) }
-        return EncodedExample(ids: Array(ids.suffix(length)), label: label, targets: moved, isTruncated: true)
+        var cut = EncodedExample(ids: Array(ids.suffix(length)), label: label, targets: moved, isTruncated: true)
+        cut.task = task
+        return cut
     }
 
     /// How many tokens the loss counts.
@@ -87,12 +93,17 @@ public struct ExampleEncoder: Sendable {
         /// Whether conversations are written with the chat template of the model's folder, which then also says where turns
         /// begin and end. Without, they are plain lines.
         public var usesChatTemplate: Bool
+        /// The names of the tasks that rows belong to, in the order by which they are numbered; empty where rows have none.
+        public var tasks: [String]
 
         /// Options with a length.
-        public init(maximumLength: Int = 256, marksCompletions: Bool = false, usesChatTemplate: Bool = false) {
+        public init(
+            maximumLength: Int = 256, marksCompletions: Bool = false, usesChatTemplate: Bool = false, tasks: [String] = []
+        ) {
             self.maximumLength = maximumLength
             self.marksCompletions = marksCompletions
             self.usesChatTemplate = usesChatTemplate
+            self.tasks = tasks
         }
     }
 
@@ -153,8 +164,34 @@ public struct ExampleEncoder: Sendable {
     ///
     /// - Throws: `HoneError` where the model's chat template refuses a conversation, or where it cannot be found out which of
     ///   its tokens the assistant says; where an image cannot be read; and with code `.mismatch` where the model reads images
-    ///   and the example is text, or the other way round.
+    ///   and the example is text, or the other way round. With code `.badData` where it belongs to none of the tasks.
     public func encode(_ example: Example) throws -> EncodedExample {
+        var encoded = try encodeInput(example)
+        encoded.task = try task(of: example)
+        return encoded
+    }
+
+    /// The number of an example's task. A row without a name belongs to the only task.
+    private func task(of example: Example) throws -> Int? {
+        guard !options.tasks.isEmpty else { return nil }
+        func refused(_ sentence: String) -> HoneError {
+            let place = example.file.isEmpty ? nil : example.file
+            let known = options.tasks.prefix(20).joined(separator: ", ")
+            return HoneError(
+                .badData, sentence + " " + known + (options.tasks.count > 20 ? ", ..." : ""), file: place,
+                line: place == nil ? nil : example.line)
+        }
+        guard let name = example.task else {
+            if options.tasks.count == 1 { return 0 }
+            throw refused("the row does not say which task it belongs to; the tasks are")
+        }
+        guard let place = options.tasks.firstIndex(of: name) else {
+            throw refused("there is no task `\(name.prefix(80))`; the tasks are")
+        }
+        return place
+    }
+
+    private func encodeInput(_ example: Example) throws -> EncodedExample {
         switch example.input {
         case .image(let reference):
             guard let images else { throw ExampleEncoder.misfit(readsImages: false) }
@@ -190,9 +227,16 @@ public struct ExampleEncoder: Sendable {
     /// - Parameter room: how many tokens the prompt may have at most, where that is less than the encoder's own limit.
     /// - Throws: as `encode`.
     public func prompt(_ example: Example, room: Int = .max) throws -> [Int] {
+        try promptRow(example, room: room).ids
+    }
+
+    /// The same with the example's task.
+    func promptRow(_ example: Example, room: Int) throws -> EncodedExample {
         var bare = example
         bare.target = .unknown
-        return try keepingEnd(of: encode(bare).ids, room: max(1, min(room, limit)))
+        var row = try encode(bare)
+        row.ids = try keepingEnd(of: row.ids, room: max(1, min(room, limit)))
+        return row
     }
 
     private func keepingEnd(of prompt: [Int], room: Int) throws -> [Int] {

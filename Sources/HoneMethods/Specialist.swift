@@ -13,8 +13,8 @@ public struct Specialist {
     public let base: BaseModel
     /// What was learned.
     public let adapter: Adapter
-    /// The base with the adapter attached.
-    public let transformer: Transformer
+    /// The base with the adapter attached, for each task that the adapter tells apart.
+    private let transformers: [Transformer]
     /// Turns examples into what the model takes.
     public let encoder: ExampleEncoder
 
@@ -22,11 +22,36 @@ public struct Specialist {
     public init(base: BaseModel, adapter: Adapter) throws {
         self.base = base
         self.adapter = adapter
-        transformer = try base.transformer.attaching(
-            adapter.method.attachments(adapter.parameters, model: base.transformer, dropout: nil))
+        transformers = try (0..<adapter.taskCount).map { task in
+            let own = try adapter.narrowed(to: task)
+            return try base.transformer.attaching(
+                own.method.attachments(own.parameters, model: base.transformer, dropout: nil))
+        }
         let preamble = InContextExamples.preamble(
             adapter.demonstrations, classification: adapter.task != .generation)
         encoder = try ExampleEncoder(base, options: adapter.encoding, preamble: preamble)
+    }
+
+    /// The base with the adapter attached.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` where the adapter tells several tasks apart: see `Adapter.narrowed(toTask:)`.
+    public var transformer: Transformer {
+        get throws {
+            if transformers.count > 1, let routing = adapter.method as? any TaskRoutingMethod {
+                try routing.checkIsOneTask()
+            }
+            return transformers[0]
+        }
+    }
+
+    /// Rows by what computes them: their task's transformer.
+    private func byTask(_ rows: [EncodedExample]) throws -> [(transformer: Transformer, rows: [Int])] {
+        guard transformers.count > 1, let routing = adapter.method as? any TaskRoutingMethod else {
+            return [(transformers[0], Array(rows.indices))]
+        }
+        var groups: [[Int]] = Array(repeating: [], count: transformers.count)
+        for (place, row) in rows.enumerated() { groups[try routing.task(of: row)].append(place) }
+        return zip(transformers, groups).filter { !$1.isEmpty }
     }
 
     /// Work of about this many tokens is done at once.
@@ -55,15 +80,18 @@ public struct Specialist {
             var pieces: [Tensor] = []
             var back = [Int](repeating: 0, count: rows.count)
             var done = 0
-            for indices in Specialist.batches(rows.map(\.length)) {
-                let batch = try transformer.batch(indices.map { rows[$0] }, padId: base.padId)
-                pieces.append(try base.pooled(transformer.states(batch), of: batch).to(.float32))
-                for index in indices {
-                    back[index] = done
-                    done += 1
+            for (transformer, places) in try byTask(rows) {
+                for indices in Specialist.batches(places.map { rows[$0].length }) {
+                    let own = indices.map { places[$0] }
+                    let batch = try transformer.batch(own.map { rows[$0] }, padId: base.padId)
+                    pieces.append(try base.pooled(transformer.states(batch), of: batch).to(.float32))
+                    for index in own {
+                        back[index] = done
+                        done += 1
+                    }
                 }
             }
-            return try Tensor.concatenated(pieces).selecting(Tensor(back, on: transformer.device))
+            return try Tensor.concatenated(pieces).selecting(Tensor(back, on: base.transformer.device))
         }
     }
 
@@ -108,7 +136,12 @@ public struct Specialist {
 
     /// The summed negative log-likelihood of each row's target tokens, and how many there are.
     public func targetLosses(_ rows: [EncodedExample]) throws -> [(loss: Double, tokens: Int)] {
-        try transformer.targetScores(rows, padId: base.padId).map { (-$0.logLikelihood, $0.tokens) }
+        var losses = rows.map { _ in (loss: 0.0, tokens: 0) }
+        for (transformer, places) in try byTask(rows) {
+            let scores = try transformer.targetScores(places.map { rows[$0] }, padId: base.padId)
+            for (place, score) in zip(places, scores) { losses[place] = (-score.logLikelihood, score.tokens) }
+        }
+        return losses
     }
 
     /// The tokens that end an answer: those that the model's folder names, and the one that ends a turn of a conversation.
@@ -124,13 +157,16 @@ public struct Specialist {
         if options.stopIds.isEmpty { options.stopIds = try endIds }
         // The answer takes the same positions as the prompt, unless it is written by another stack.
         let answer = base.configuration.decoder == nil ? options.maximumNewTokens : 0
-        let room = base.configuration.maximumLength - transformer.attachments.promptLength - answer
-        let prompts = try examples.map { try encoder.prompt($0, room: room > 0 ? room : .max) }
+        let room = base.configuration.maximumLength - transformers[0].attachments.promptLength - answer
+        let prompts = try examples.map { try encoder.promptRow($0, room: room > 0 ? room : .max) }
         var texts = [String](repeating: "", count: examples.count)
-        for indices in Specialist.batches(prompts.map(\.count), tokens: 2048) {
-            let made = try transformer.generate(
-                from: indices.map { prompts[$0] }, padId: base.padId, options: options, rowIds: indices)
-            for (index, ids) in zip(indices, made) { texts[index] = try base.tokenizer.decode(ids) }
+        for (transformer, places) in try byTask(prompts) {
+            for indices in Specialist.batches(places.map { prompts[$0].ids.count }, tokens: 2048) {
+                let own = indices.map { places[$0] }
+                let made = try transformer.generate(
+                    from: own.map { prompts[$0].ids }, padId: base.padId, options: options, rowIds: own)
+                for (index, ids) in zip(own, made) { texts[index] = try base.tokenizer.decode(ids) }
+            }
         }
         return texts
     }

@@ -9,8 +9,13 @@ struct InputKey: Hashable {
     private let first: Int
     private let second: Int
 
-    init(_ input: Example.Input) {
-        let text = Self.normal(input)
+    /// Of a row: the same input of another task is another.
+    init(_ example: Example) {
+        self.init(example.input, task: example.task)
+    }
+
+    init(_ input: Example.Input, task: String? = nil) {
+        let text = Self.normal(input) + (task.map { "\u{1D}" + $0 } ?? "")
         var hasher = Hasher()
         // Equivalent spellings hash alike: `String` feeds its NFC.
         hasher.combine(text)

@@ -88,14 +88,17 @@ public struct Example: Sendable, Hashable {
     public var input: Input
     /// What the model should answer.
     public var target: Target
+    /// The name of the task that the row belongs to, where the data are of several.
+    public var task: String?
 
     /// An example from a row of a file.
-    public init(index: Int, file: String, line: Int, input: Input, target: Target) {
+    public init(index: Int, file: String, line: Int, input: Input, target: Target, task: String? = nil) {
         self.index = index
         self.file = file
         self.line = line
         self.input = input
         self.target = target
+        self.task = task
     }
 
     /// The index of the label, where the target is one.

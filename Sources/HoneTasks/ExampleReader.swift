@@ -7,6 +7,8 @@ struct Draft {
     var input: Example.Input
     /// The label's name or the completion; `nil` where the row has none.
     var answer: String?
+    /// The name of the row's task.
+    var task: String?
 }
 
 /// Reads the rows of a table as a resolved definition says.
@@ -19,6 +21,7 @@ struct ExampleReader {
     private let answer: ColumnReference?
     private let messages: ColumnReference?
     private let tools: ColumnReference?
+    private let task: ColumnReference?
     private let template: Template?
     private let templateColumns: [String: ColumnReference]
     /// What the rows are, for sentences: "the text", "the prompt".
@@ -44,6 +47,8 @@ struct ExampleReader {
         answer = needsAnswers ? try column(target) : target.flatMap { ColumnReference($0, in: table) }
         messages = try column(columns.messages)
         tools = try column(columns.tools)
+        // Files of one task, and rows to be answered, need not repeat its name.
+        task = columns.task.flatMap { ColumnReference($0, in: table) }
         text = try column(kind == .classification ? columns.text : columns.prompt)
         textPair = try column(columns.textPair)
         image = try column(columns.image)
@@ -83,8 +88,15 @@ struct ExampleReader {
         return drafts
     }
 
-    /// The input and answer of one row.
+    /// The input, answer and task of one row.
     func draft(row: Int) throws -> Draft {
+        var draft = try draftWithoutTask(row: row)
+        let name = try task?.text(in: table, row: row).trimmedOfWhitespace()
+        draft.task = name?.isEmpty == true ? nil : name
+        return draft
+    }
+
+    private func draftWithoutTask(row: Int) throws -> Draft {
         let line = table.line(ofRow: row)
         if let messages {
             let turns: [Message]

@@ -4,52 +4,58 @@ import HoneFormats
 struct TaskAssembly {
     private struct Part {
         var file: TaskFile
+        /// The task that all of its rows belong to.
+        var task: String?
         var table: Table
         var drafts: [Draft] = []
     }
 
     /// The definition as given, and from `assemble` on with everything filled in that was found.
     private var definition: TaskDefinition
-    private var data: Part
-    private var validation: Part?
-    private var test: Part?
+    /// What columns there are is found in the first file.
+    private var data: [Part]
+    private var validation: [Part]
+    private var test: [Part]
     private var warnings: [String] = []
     private var duplicates = DuplicateCounts()
 
     init(files: TaskFiles, definition: TaskDefinition) throws {
         self.definition = definition
         data = try Self.read(files.data, role: .data)
-        validation = try files.validation.map { try Self.read($0, role: .validation) }
-        test = try files.test.map { try Self.read($0, role: .test) }
+        validation = try files.validation.map { try Self.read($0, role: .validation) } ?? []
+        test = try files.test.map { try Self.read($0, role: .test) } ?? []
     }
 
-    private static func read(_ path: String, role: TaskFile.Role) throws -> Part {
+    private static func read(_ text: String, role: TaskFile.Role) throws -> [Part] {
+        guard let files = try NamedFiles(text) else { return [try read(text, task: nil, role: role)] }
+        return try files.parts.map { try read($0.path, task: $0.name, role: role) }
+    }
+
+    private static func read(_ path: String, task: String?, role: TaskFile.Role) throws -> Part {
         let bytes = try DataFile.bytes(path: path, limit: TableLimits().fileBytes)
         let table = try TableReader.table(from: bytes, file: path)
         return Part(
             file: TaskFile(role: role, path: path, rows: table.count, sha256: FileHash.sha256(of: bytes)),
-            table: table)
+            task: task, table: table)
     }
 
     mutating func assemble() throws -> TaskData {
-        let resolution = try TaskDetector(table: data.table).resolve(definition)
+        let first = data[0]
+        let resolution = try TaskDetector(table: first.table).resolve(definition)
         definition.kind = resolution.kind
         definition.columns = resolution.columns
         definition.template = resolution.template
         definition.seed = definition.seed ?? 0
-        definition.data = DataFile.absolute(data.file.path)
-        definition.validation = validation.map { DataFile.absolute($0.file.path) }
-        definition.test = test.map { DataFile.absolute($0.file.path) }
+        definition.data = try Self.text(data)
+        definition.validation = try validation.isEmpty ? nil : Self.text(validation)
+        definition.test = try test.isEmpty ? nil : Self.text(test)
 
-        data.drafts = try drafts(of: data)
-        if let part = validation {
-            let drafts = try drafts(of: part)
-            validation?.drafts = drafts
+        data = try withDrafts(data)
+        if let empty = data.first(where: { $0.task != nil && $0.drafts.isEmpty }) {
+            throw HoneError(.badData, "the task has no rows", file: empty.file.path, item: empty.task)
         }
-        if let part = test {
-            let drafts = try drafts(of: part)
-            test?.drafts = drafts
-        }
+        validation = try withDrafts(validation)
+        test = try withDrafts(test)
         let labels = try labelIndex(order: resolution.labelOrder)
         if resolution.kind == .classification { definition.labels = labels.names }
 
@@ -58,28 +64,50 @@ struct TaskAssembly {
         let check = SplitCheck(split: split, trainKeys: trainKeys, kind: resolution.kind, labels: labels.names)
         duplicates.withinTrain = check.repeated.count
         duplicates.conflicting = check.conflicting.count
-        try check.refuse(file: data.file.path, label: resolution.columns.label)
-        warnings += check.warnings(file: data.file.path)
+        try check.refuse(file: first.file.path, label: resolution.columns.label)
+        warnings += check.warnings(file: first.file.path)
         if split.test.isEmpty { warnings.append("no test split: give --test, or a share for it in a task.yaml") }
         if split.validation.isEmpty { warnings.append("no validation split: there are too few rows to draw one") }
 
-        let files = [data.file] + [validation?.file, test?.file].compactMap { $0 }
-        var hashed = files.map { "\($0.role.rawValue):\($0.sha256)" }.joined(separator: "\n")
-        let images = [data, validation, test].compactMap { $0 }.flatMap(\.drafts).compactMap { draft in
+        let parts = data + validation + test
+        let files = parts.map(\.file)
+        var hashed = parts.map { "\($0.file.role.rawValue):\($0.task.map { $0 + ":" } ?? "")\($0.file.sha256)" }
+            .joined(separator: "\n")
+        let images = parts.flatMap(\.drafts).compactMap { draft in
             if case .image(let image) = draft.input { image.hash } else { nil }
         }
         if !images.isEmpty { hashed += "\nimages:" + FileHash.sha256(of: images.joined(separator: "\n")) }
         return TaskData(
             definition: definition, kind: resolution.kind,
-            labels: resolution.kind == .classification ? labels.names : [],
-            split: split, verdict: verdict(resolution, labels: labels.names),
+            labels: resolution.kind == .classification ? labels.names : [], tasks: taskNames(split), split: split,
+            verdict: verdict(resolution, labels: labels.names),
             splitSummary: splitSummary(split), warnings: warnings, files: files, duplicates: duplicates,
             dataHash: FileHash.sha256(of: hashed))
     }
 
-    private mutating func drafts(of part: Part) throws -> [Draft] {
-        let reader = try ExampleReader(table: part.table, definition: definition, needsAnswers: true)
-        return try reader.drafts(needsAnswers: true, warnings: &warnings)
+    /// The text that names the files of some parts from the root.
+    private static func text(_ parts: [Part]) throws -> String {
+        let files = parts.compactMap { part in part.task.map { NamedFiles.Part(name: $0, path: part.file.path) } }
+        return try files.isEmpty ? DataFile.absolute(parts[0].file.path) : NamedFiles(parts: files).absoluteText()
+    }
+
+    private mutating func withDrafts(_ parts: [Part]) throws -> [Part] {
+        try parts.map { part in
+            let reader = try ExampleReader(table: part.table, definition: definition, needsAnswers: true)
+            var part = part
+            part.drafts = try reader.drafts(needsAnswers: true, warnings: &warnings)
+            return part
+        }
+    }
+
+    /// The tasks of the training rows, as they come; one whose rows are all held out has nothing to learn from.
+    private mutating func taskNames(_ split: Split) -> [String] {
+        var seen: Set<String> = []
+        let names = split.train.compactMap(\.task).filter { seen.insert($0).inserted }
+        for name in Set((split.validation + split.test).compactMap(\.task)).subtracting(names).sorted() {
+            warnings.append("the task \(Wording.label(name)) has no training rows")
+        }
+        return names
     }
 
     /// The labels in order; those of validation and test count too, so that none is lost.
@@ -87,9 +115,11 @@ struct TaskAssembly {
         guard definition.kind == .classification else { return LabelIndex(names: []) }
         if let names = definition.labels { return LabelIndex(names: names) }
         var found: Set<String> = []
-        for part in [data, validation, test].compactMap({ $0 }) { found.formUnion(part.drafts.compactMap(\.answer)) }
-        let reference = definition.columns.label.flatMap { ColumnReference($0, in: data.table) }
-        let index = LabelIndex.found(found, table: data.table, label: reference, order: order)
+        for part in data + validation + test { found.formUnion(part.drafts.compactMap(\.answer)) }
+        let table = data[0].table
+        let reference = definition.columns.label.flatMap { ColumnReference($0, in: table) }
+        // A column beside one file's labels orders no others.
+        let index = LabelIndex.found(found, table: table, label: reference, order: data.count == 1 ? order : nil)
         var spelling: [String: String] = [:]
         for name in index.names {
             if let other = spelling.updateValue(name, forKey: name.lowercased()) {
@@ -102,14 +132,19 @@ struct TaskAssembly {
     }
 
     private func refuseOneClass() throws {
-        guard definition.kind == .classification, let first = data.drafts.first,
-            data.drafts.allSatisfy({ $0.answer == first.answer })
+        let drafts = data.flatMap(\.drafts)
+        guard definition.kind == .classification, let first = drafts.first,
+            drafts.allSatisfy({ $0.answer == first.answer })
         else { return }
         throw HoneError(
             .badData,
-            "all \(grouped(data.drafts.count)) rows have the label \(Wording.label(first.answer ?? "")); "
+            "all \(grouped(drafts.count)) rows have the label \(Wording.label(first.answer ?? "")); "
                 + "at least two labels are needed",
-            file: data.file.path, line: first.line, item: definition.columns.label)
+            file: data[0].file.path, line: first.line, item: definition.columns.label)
+    }
+
+    private func examples(_ parts: [Part], labels: LabelIndex) throws -> [Example] {
+        try parts.flatMap { try examples($0, labels: labels) }
     }
 
     private func examples(_ part: Part, labels: LabelIndex) throws -> [Example] {
@@ -122,23 +157,24 @@ struct TaskAssembly {
                     try labels.index(of: answer, file: part.file.path, line: draft.line, item: definition.columns.label)
                 )
             return Example(
-                index: draft.index, file: part.file.path, line: draft.line, input: draft.input, target: target)
+                index: draft.index, file: part.file.path, line: draft.line, input: draft.input, target: target,
+                task: part.task ?? draft.task)
         }
     }
 
     private mutating func makeSplit(labels: LabelIndex) throws -> (split: Split, trainKeys: [InputKey]) {
         var train = try examples(data, labels: labels)
-        var validationRows = try validation.map { try examples($0, labels: labels) } ?? []
-        var testRows = try test.map { try examples($0, labels: labels) } ?? []
-        var keys = train.map { InputKey($0.input) }
-        let validationKeys = Set(validationRows.map { InputKey($0.input) })
-        let testRowKeys = testRows.map { InputKey($0.input) }
+        var validationRows = try examples(validation, labels: labels)
+        var testRows = try examples(test, labels: labels)
+        var keys = train.map { InputKey($0) }
+        let validationKeys = Set(validationRows.map { InputKey($0) })
+        let testRowKeys = testRows.map { InputKey($0) }
         let testKeys = Set(testRowKeys)
         let shared = zip(testRows, testRowKeys).filter { validationKeys.contains($1) }.map(\.0)
         duplicates.validationInTest = shared.count
         if !shared.isEmpty {
             warnings.append(
-                "\(test?.file.path ?? ""): \(counted(shared.count, "test row")) also in validation "
+                "\(test.first?.file.path ?? ""): \(counted(shared.count, "test row")) also in validation "
                     + "(\(listed(lines: shared.map(\.line))))")
         }
         leaveOut(of: &train, &keys, validation: validationKeys, test: testKeys)
@@ -148,9 +184,15 @@ struct TaskAssembly {
         let firsts = train.indices.filter { seen.insert(keys[$0]).inserted }
         let drawing = SplitDrawing(
             seed: definition.seed ?? 0,
-            validationShare: validation != nil ? 0 : definition.splits.validation,
-            testShare: test != nil || (validation != nil && definition.splits.test == nil) ? 0 : definition.splits.test)
-        let drawn = drawing.draw(classes: firsts.map { train[$0].label ?? 0 })
+            validationShare: validation.isEmpty ? definition.splits.validation : 0,
+            testShare: !test.isEmpty || (!validation.isEmpty && definition.splits.test == nil)
+                ? 0 : definition.splits.test)
+        // Each task keeps its share of every split.
+        let tasks = Dictionary(
+            uniqueKeysWithValues: Set(train.compactMap(\.task)).sorted().enumerated().map { ($1, $0 + 1) })
+        let classes = labels.names.count + 1
+        let drawn = drawing.draw(
+            classes: firsts.map { (train[$0].task.flatMap { tasks[$0] } ?? 0) * classes + (train[$0].label ?? 0) })
         let forValidation = Set(drawn.validation.map { firsts[$0] })
         let forTest = Set(drawn.test.map { firsts[$0] })
         if !forValidation.isEmpty { validationRows = forValidation.sorted().map { train[$0] } }
@@ -175,7 +217,7 @@ struct TaskAssembly {
         duplicates.trainInValidation += inValidation.count
         for (rows, name) in [(inValidation, "validation"), (inTest, "test")] where !rows.isEmpty {
             warnings.append(
-                "\(data.file.path): \(counted(rows.count, "row")) also in \(name), left out of training "
+                "\(data[0].file.path): \(counted(rows.count, "row")) also in \(name), left out of training "
                     + "(\(listed(lines: rows.map { train[$0].line })))")
         }
         let kept = train.indices.filter { !test.contains(keys[$0]) && !validation.contains(keys[$0]) }
@@ -206,7 +248,12 @@ struct TaskAssembly {
             sentence += ", \(counted(labels.count, "label"))"
             if let order = resolution.labelOrder { sentence += " in the order of \(Wording.column(order))" }
         }
-        sentence += ", \(counted(data.table.count, "row"))"
+        sentence += ", \(counted(data.reduce(0) { $0 + $1.table.count }, "row"))"
+        if data.count > 1 || data[0].task != nil {
+            sentence += " of \(counted(data.count, "task"))"
+        } else if let column = resolution.columns.task {
+            sentence += " of \(counted(Set(data[0].drafts.map(\.task)).count, "task")) in column \(Wording.column(column))"
+        }
         if !resolution.ignored.isEmpty {
             var names = resolution.ignored.prefix(6).map {
                 Wording.looksLikeName($0) ? $0 : "a column with a long name"
@@ -222,7 +269,7 @@ struct TaskAssembly {
             rows.isEmpty ? "no \(name)" : "\(name) \(grouped(rows.count)) (\(isGiven ? "given" : "drawn"))"
         }
         return "train \(grouped(split.train.count)), "
-            + part("validation", split.validation, isGiven: validation != nil) + ", "
-            + part("test", split.test, isGiven: test != nil)
+            + part("validation", split.validation, isGiven: !validation.isEmpty) + ", "
+            + part("test", split.test, isGiven: !test.isEmpty)
     }
 }

@@ -50,6 +50,8 @@ public struct TaskData: Sendable {
     public let kind: TaskKind
     /// The labels in their order; empty for generation.
     public let labels: [String]
+    /// The names of the tasks that the rows belong to, in the order in which they come; empty where rows have none.
+    public let tasks: [String]
     /// The examples by what they are for.
     public let split: Split
     /// One sentence: what was found, by which columns, how many rows, what is ignored.
@@ -104,7 +106,8 @@ public struct TaskData: Sendable {
     ///
     /// - Parameters:
     ///   - path: A data file (`.csv`, `.tsv`, `.jsonl`, `.json`), a folder with `train`, `validation` and `test` files,
-    ///     or a `task.yaml`.
+    ///     or a `task.yaml`. Several files are a task each: `reviews=a.csv,questions=b.csv`; without names they are called
+    ///     after the files. Validation and test rows can be named in the same way.
     ///   - validation: A file with validation rows; wins over what is found at `path`.
     ///   - test: A file with test rows; wins over what is found at `path`.
     ///   - seed: What the draw depends on; without one the definition's, else 0.
@@ -158,7 +161,7 @@ extension TaskDefinition {
     /// Reads rows of a file by this definition, for evaluation on other data or for prediction.
     ///
     /// - Parameters:
-    ///   - path: A data file.
+    ///   - path: A data file, or several of a task each: `reviews=a.csv,questions=b.csv`.
     ///   - needsTargets: Whether each row must have a label or completion; without, targets that are missing or are
     ///     no label of the task are `unknown`.
     /// - Returns: The examples, and warnings about rows left out.
@@ -166,12 +169,21 @@ extension TaskDefinition {
     public func examples(
         file path: String, needsTargets: Bool = true
     ) throws -> (examples: [Example], warnings: [String]) {
-        let table = try TableReader.read(file: path)
+        var examples: [Example] = []
         var warnings: [String] = []
+        for part in try NamedFiles(path)?.parts.map({ ($0.path, $0.name as String?) }) ?? [(path, nil)] {
+            examples += try rows(
+                file: part.0, task: part.1, needsTargets: needsTargets, warnings: &warnings)
+        }
+        return (examples, warnings)
+    }
+
+    private func rows(file path: String, task: String?, needsTargets: Bool, warnings: inout [String]) throws -> [Example] {
+        let table = try TableReader.read(file: path)
         let reader = try ExampleReader(table: table, definition: self, needsAnswers: needsTargets)
         let drafts = try reader.drafts(needsAnswers: needsTargets, warnings: &warnings)
         let index = LabelIndex(names: labels ?? [])
-        let examples = try drafts.map { draft -> Example in
+        return try drafts.map { draft -> Example in
             var target = Example.Target.unknown
             if let answer = draft.answer {
                 if reader.kind == .generation {
@@ -182,9 +194,10 @@ extension TaskDefinition {
                     target = index.index(of: answer).map(Example.Target.label) ?? .unknown
                 }
             }
-            return Example(index: draft.index, file: path, line: draft.line, input: draft.input, target: target)
+            return Example(
+                index: draft.index, file: path, line: draft.line, input: draft.input, target: target,
+                task: task ?? draft.task)
         }
-        return (examples, warnings)
     }
 
     /// The input of one row given as an object, such as the body of a request.

@@ -18,11 +18,14 @@ public struct ColumnMapping: Sendable, Hashable {
     public var messages: String?
     /// The tools that may be called in a row's conversation: a list of JSON schemas, or a text that holds one.
     public var tools: String?
+    /// The name of the task that a row belongs to, where the data are of several.
+    public var task: String?
 
     /// A mapping of some columns.
     public init(
         text: String? = nil, textPair: String? = nil, image: String? = nil, label: String? = nil,
-        prompt: String? = nil, completion: String? = nil, messages: String? = nil, tools: String? = nil
+        prompt: String? = nil, completion: String? = nil, messages: String? = nil, tools: String? = nil,
+        task: String? = nil
     ) {
         self.text = text
         self.textPair = textPair
@@ -32,13 +35,14 @@ public struct ColumnMapping: Sendable, Hashable {
         self.completion = completion
         self.messages = messages
         self.tools = tools
+        self.task = task
     }
 
     /// The roles and columns that are set, in a fixed order, with the names that `task.yaml` uses.
     var entries: [(role: String, column: String)] {
         [
             ("text", text), ("text_pair", textPair), ("image", image), ("label", label), ("prompt", prompt),
-            ("completion", completion), ("messages", messages), ("tools", tools),
+            ("completion", completion), ("messages", messages), ("tools", tools), ("task", task),
         ].compactMap { role, column in column.map { (role, $0) } }
     }
 
@@ -53,13 +57,14 @@ public struct ColumnMapping: Sendable, Hashable {
         case "completion": completion = column
         case "messages": messages = column
         case "tools": tools = column
+        case "task": task = column
         default: return false
         }
         return true
     }
 
     /// The names that `task.yaml` uses for the roles.
-    static let roles = ["text", "text_pair", "image", "label", "prompt", "completion", "messages", "tools"]
+    static let roles = ["text", "text_pair", "image", "label", "prompt", "completion", "messages", "tools", "task"]
 }
 
 /// The shares of the rows that are set aside where no files are given for them.
@@ -90,7 +95,7 @@ public struct TaskDefinition: Sendable, Hashable {
     public var name: String?
     /// What kind of task it is.
     public var kind: TaskKind?
-    /// The file with the training rows (or all rows), or a folder.
+    /// The file with the training rows (or all rows), or a folder; or several files of a task each: `a=one.csv,b=two.csv`.
     public var data: String?
     /// The file with the validation rows.
     public var validation: String?

@@ -9,9 +9,9 @@ extension TaskDefinition {
         let bytes = try DataFile.bytes(path: path, limit: YAMLReader.maximumBytes)
         try self.init(yaml: bytes, file: path)
         let folder = DataFile.folder(of: path)
-        data = data.map { DataFile.path($0, relativeTo: folder) }
-        validation = validation.map { DataFile.path($0, relativeTo: folder) }
-        test = test.map { DataFile.path($0, relativeTo: folder) }
+        data = try data.map { try NamedFiles.text($0, relativeTo: folder) }
+        validation = try validation.map { try NamedFiles.text($0, relativeTo: folder) }
+        test = try test.map { try NamedFiles.text($0, relativeTo: folder) }
     }
 
     /// The definition in the text of a `task.yaml`, its paths as they are written.

@@ -33,6 +33,7 @@ struct TaskDetector {
         for (_, column) in definition.columns.entries { _ = try ColumnReference.find(column, in: table) }
         for column in definition.template?.columns ?? [] { _ = try ColumnReference.find(column, in: table) }
         var resolution = try unfinished(definition)
+        resolution.columns.task = definition.columns.task ?? taskColumn(besides: resolution)
         var used = Set(resolution.columns.entries.map(\.column)).union(resolution.template?.columns ?? [])
         // A path uses the column that it starts from.
         used.formUnion(used.compactMap { ColumnReference($0, in: table).map { table.columns[$0.position] } })
@@ -43,6 +44,14 @@ struct TaskDetector {
             }
         }
         return resolution
+    }
+
+    /// The column `task` or `task_name`, where it has short names in all rows and is not what the rows ask or answer.
+    private func taskColumn(besides resolution: TaskResolution) -> String? {
+        let used = Set(resolution.columns.entries.map(\.column)).union(resolution.template?.columns ?? [])
+        return ["task", "task_name"].lazy.compactMap(named).first {
+            $0.isText && $0.couldBeLabels && $0.present == table.count && !used.contains($0.name)
+        }?.name
     }
 
     private func unfinished(_ definition: TaskDefinition) throws -> TaskResolution {

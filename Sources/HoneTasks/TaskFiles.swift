@@ -21,6 +21,7 @@ struct TaskFiles: Equatable {
         guard !path.isEmpty, !path.utf8.contains(0) else {
             throw HoneError(.usage, "the path of the data is empty or holds a NUL byte", item: "data")
         }
+        if try NamedFiles(path) != nil { return TaskFiles(data: path) }
         switch DataFile.kind(path: path) {
         case .folder: return try inFolder(path)
         case .missing:
@@ -67,13 +68,19 @@ struct TaskFiles: Equatable {
 
     /// Refuses the same file in two roles.
     func checkDistinct() throws {
-        let paths = [("data", data), ("validation", validation), ("test", test)].compactMap { role, path in
-            path.map { (role: role, path: DataFile.absolute($0)) }
+        let paths = try [("data", data), ("validation", validation), ("test", test)].flatMap { role, text in
+            try text.map { text in
+                let files = try NamedFiles(text)?.parts.map(\.path) ?? [text]
+                return files.map { (role: role, path: DataFile.absolute($0)) }
+            } ?? []
         }
         for (index, first) in paths.enumerated() {
             for second in paths.dropFirst(index + 1) where second.path == first.path {
                 throw HoneError(
-                    .usage, "the same file is given as \(first.role) and as \(second.role)", file: first.path)
+                    .usage,
+                    first.role == second.role
+                        ? "the same file is given for two tasks"
+                        : "the same file is given as \(first.role) and as \(second.role)", file: first.path)
             }
         }
     }

@@ -16,8 +16,9 @@ struct TrunkCache {
 
     /// The cache for a run, where it pays: with layers that nothing acts on, rows that come again, and room for their states.
     init?(_ objective: Objective, _ examples: [EncodedExample], parameters: ParameterSet, plan: TrainingPlan) throws {
+        // Where something is attached does not depend on the row.
         let attachments = try objective.method.attachments(
-            parameters, model: objective.model.transformer, dropout: nil)
+            parameters, model: objective.model.transformer, dropout: nil, rows: Array(examples.prefix(1)))
         let transformer = try objective.model.transformer.attaching(attachments)
         let layer = transformer.untouchedLayers
         let configuration = transformer.configuration
