@@ -19,6 +19,20 @@ public struct Evaluation: Sendable {
     public var outputs: [String] = []
     /// The loss of each example's target, in generation.
     public var tokenLosses: [TokenLoss] = []
+    /// The figures of each task, where the examples are of several.
+    public var tasks: [TaskFigures] = []
+
+    /// What was measured on the examples of one task.
+    public struct TaskFigures: Hashable, Sendable {
+        /// The task's name.
+        public var task: String
+        /// How many examples it has.
+        public var count: Int
+        /// The share of them that a classifier got right.
+        public var accuracy: Double?
+        /// The mean loss over targets: of tokens, in generation.
+        public var loss: Double
+    }
 
     /// What the choice between methods goes by.
     public var scores: ValidationScores {
@@ -54,6 +68,17 @@ public struct Evaluation: Sendable {
             object["tokens"] = .integer(generation.tokens)
         }
         object["n"] = .integer(count)
+        if !tasks.isEmpty {
+            var all = JSONObject()
+            for figures in tasks {
+                var own = JSONObject()
+                own["accuracy"] = figures.accuracy.map { .number($0) }
+                own["loss"] = .number(figures.loss)
+                own["n"] = .integer(figures.count)
+                all[figures.task] = .object(own)
+            }
+            object["tasks"] = .object(all)
+        }
         return .object(object)
     }
 
@@ -102,7 +127,24 @@ public struct Evaluation: Sendable {
                 references: evaluation.outputs.isEmpty ? [] : examples.map { [$0.completion ?? ""] },
                 losses: evaluation.tokenLosses, bootstrap: bootstrap)
         }
+        evaluation.tasks = evaluation.figures(byTask: examples)
         return evaluation
+    }
+
+    private func figures(byTask examples: [Example]) -> [TaskFigures] {
+        var rows: [String: [Int]] = [:]
+        for (place, example) in examples.enumerated() { rows[example.task ?? "", default: []].append(place) }
+        guard rows.count > 1 else { return [] }
+        let exampleLosses = outcomes?.losses
+        return rows.keys.sorted().map { task in
+            let own = rows[task] ?? []
+            let correct = outcomes.map { outcomes in own.count { outcomes.correctness[$0] } }
+            let sum = own.reduce(0) { $0 + (exampleLosses?[$1] ?? tokenLosses[$1].sum) }
+            let targets = exampleLosses != nil ? own.count : own.reduce(0) { $0 + tokenLosses[$1].tokens }
+            return TaskFigures(
+                task: task, count: own.count, accuracy: correct.map { Double($0) / Double(own.count) },
+                loss: sum / Double(max(1, targets)))
+        }
     }
 
     /// A model that was not taught an end token goes on after its answer: its text is cut at the first line break, unless

@@ -1,6 +1,7 @@
 import HoneMethods
 import HoneModels
 import HoneReports
+import HoneTraining
 
 extension ReportContent.Figure {
     /// A method's figure as the report draws it.
@@ -16,6 +17,19 @@ extension ReportContent.Figure {
                     horizontal: horizontal, vertical: vertical)
             }
         self.init(title: figure.title, note: figure.note, content: content)
+    }
+}
+
+extension GradientAlignment {
+    /// The cosines between tasks as a map; absent where there are no two of them.
+    func figure(_ names: [String]) -> MethodFigure? {
+        guard tasks.count > 1, tasks.allSatisfy({ names.indices.contains($0) }) else { return nil }
+        let own = tasks.map { names[$0] }
+        return MethodFigure(
+            "How the gradients of tasks agree",
+            note:
+                "The cosine between the gradients of two tasks' losses, with respect to what they share, after training.",
+            .map(rows: own, columns: own, values: cosines))
     }
 }
 

@@ -93,7 +93,7 @@ public struct Fit {
                 item: "--model")
         }
         let model = try BaseModel(DefaultModel.location(options.model, hub: options.hub))
-        methods = try (names.isEmpty ? Methods.all.map { $0.card.name } : names).map { try Methods.make($0) }
+        methods = try (names.isEmpty ? Fit.usualMethods(task) : names).map { try Methods.make($0) }
         // All methods read rows of one length, so that their losses are of the same tokens.
         let room = max(1, model.maximumLength - (methods.map(\.addedPositions).max() ?? 0))
         let length = try options.maximumLength ?? min(room, Preparation.suggestedLength(task, model))
@@ -105,6 +105,11 @@ public struct Fit {
         if !names.isEmpty {
             for method in methods { try method.checkFit(model.configuration, preparation.shape) }
         }
+    }
+
+    /// The methods that are tried where none are named: those that tell tasks apart only where there are several.
+    private static func usualMethods(_ task: TaskData) -> [String] {
+        Methods.all.filter { task.tasks.count > 1 || !($0 is any TaskRoutingMethod.Type) }.map { $0.card.name }
     }
 
     /// What came of it.

@@ -71,6 +71,8 @@ public struct RunFolder: Sendable {
 
     /// The name of a run after its data: `tickets` for `data/tickets.csv`.
     public static func name(after data: String) -> String {
+        // Several files, of a task each.
+        if data.contains(","), !FileStatus.exists(data) { return "tasks" }
         let base = (data as NSString).standardizingPath
         let last = ((base as NSString).lastPathComponent as NSString).deletingPathExtension
         let generic = ["task", "train", "data", ""]

@@ -25,6 +25,7 @@ struct RunWriter {
         object["model"] = try .object(model)
         object["task"] = preparation.task.json
         object["labels"] = .array(preparation.task.labels.map { .string($0) })
+        if !preparation.task.tasks.isEmpty { object["tasks"] = .array(preparation.task.tasks.map { .string($0) }) }
         object["method"] = .string(method.name)
         object["settings"] = method.settings.json
         object["maximum_length"] = .integer(preparation.encoding.maximumLength)
@@ -109,6 +110,7 @@ struct RunWriter {
         var object = JSONObject()
         object["file"] = .string(example.file)
         object["line"] = .integer(example.line)
+        object["task"] = example.task.map { .string($0) }
         let labels = preparation.task.labels
         func name(_ label: Int) -> JSON { .string(labels.indices.contains(label) ? labels[label] : "") }
         if let outcomes = evaluation.outcomes {

@@ -150,7 +150,8 @@ public struct SavedRun {
     }
 
     /// Answers the inputs of some rows, in their order.
-    public func predict(_ examples: [Example], options: GenerationOptions = GenerationOptions()) throws -> [Prediction] {
+    public func predict(_ examples: [Example], options: GenerationOptions = GenerationOptions()) throws -> [Prediction]
+    {
         guard case .classification(let classes) = specialist.adapter.task else {
             return try specialist.generate(examples, options: options).map { Prediction(answer: $0) }
         }

@@ -45,6 +45,8 @@ public struct TrainRun {
         public var marksCompletions = false
         /// Whether classification starts from a solved head instead of a random one.
         public var startsFromProbe = false
+        /// Whether the classification head of the initial adapter stays as it is.
+        public var keepsHead = false
         /// Where the run goes.
         public var out: String?
         /// Whether to go on with the run in `out`; where there is none yet, it begins.
@@ -107,6 +109,11 @@ public struct TrainRun {
         guard !options.resume || options.out != nil else {
             throw HoneError(.usage, "--resume needs the run's folder: give --out", item: "--resume")
         }
+        guard !options.keepsHead || (options.initialAdapter != nil && !options.startsFromProbe) else {
+            throw HoneError(
+                .usage, "keeps the head of the adapter in --init-adapter, and goes without --probe-head",
+                item: "--keep-head")
+        }
         let task = try TrainRun.load(options)
         let location = try DefaultModel.location(options.model, hub: options.hub)
         let model = try BaseModel(location, dtype: options.dtype, on: options.device, exact: options.exact)
@@ -119,6 +126,7 @@ public struct TrainRun {
         let epochSteps = (preparation.train.count + max(1, plan.batchSize) - 1) / max(1, plan.batchSize)
         let wanted = options.steps ?? Int(((options.epochs ?? 3) * Double(epochSteps)).rounded(.up))
         plan.steps = max(1, wanted)
+        if options.keepsHead { plan.headLearningRateFactor = 0 }
         plan.evaluateEvery = options.evaluateEvery ?? max(1, (plan.steps + 3) / 4)
         try plan.check()
         self.options = options
@@ -140,31 +148,26 @@ public struct TrainRun {
         _ options: Options, method: any Method, preparation: Preparation, seed: UInt64
     ) throws -> Adapter {
         let model = preparation.model
-        var adapter = try Adapter.initial(
-            method, for: model, task: preparation.shape, labels: preparation.task.labels,
-            encoding: preparation.encoding,
-            seed: seed)
+        var earlier: (method: any Method, parameters: ParameterSet)?
         if let path = options.initialAdapter {
             let folder = try AdapterFolderReader(path: path)
-            let (found, parameters) = try Adapter.readMethod(folder, for: model, task: preparation.shape)
+            earlier = try Adapter.readMethod(folder, for: model, task: preparation.shape)
             try folder.checkBase(model)
-            try found.checkFit(
-                model.part(for: preparation.shape, type(of: found)).configuration, preparation.shape)
-            guard found.name == method.name else {
+        }
+        var adapter: Adapter
+        do {
+            adapter = try Adapter.initial(
+                method, for: model, task: preparation.shape, labels: preparation.task.labels,
+                encoding: preparation.encoding, seed: seed, from: earlier)
+        } catch let error as HoneError where earlier != nil && error.item == nil {
+            throw HoneError(error.code, error.message, file: options.initialAdapter, item: "--init-adapter")
+        }
+        if let path = options.initialAdapter {
+            let head = try Adapter.head(path, for: model, labels: adapter.labels)
+            for parameter in head { adapter.parameters.set(parameter.name, parameter.tensor, group: .head) }
+            if options.keepsHead, head.isEmpty {
                 throw HoneError(
-                    .mismatch, "holds an adapter of `\(found.name)`, not of `\(method.name)`", file: path,
-                    item: "--init-adapter")
-            }
-            var merged = parameters
-            for parameter in adapter.parameters.all where parameter.group == .head {
-                merged.set(parameter.name, parameter.tensor, group: .head)
-            }
-            adapter.method = found
-            adapter.parameters = merged
-            if folder.description != nil, FileStatus.exists(path + "/head.safetensors"),
-                let whole = try? Adapter.read(path, for: model), whole.labels == adapter.labels
-            {
-                adapter.parameters = whole.parameters
+                    .mismatch, "has no classification head for these labels", file: path, item: "--keep-head")
             }
         }
         if options.startsFromProbe, case .classification(let classes) = preparation.shape,
@@ -317,6 +320,14 @@ public struct TrainRun {
         return adapter
     }
 
+    /// How far the gradients of several tasks agree in the end.
+    private func alignment(of adapter: Adapter) throws -> GradientAlignment? {
+        let tasks = preparation.task.tasks.count
+        guard tasks > 1, type(of: adapter.method).card.training == .gradient else { return nil }
+        return try GradientAlignment(
+            model: preparation.model, adapter: adapter, examples: preparation.train, rowsPerTask: max(8, 1024 / tasks))
+    }
+
     private func finish(_ trained: Trained, folder: RunFolder, started: Date, clock: Double) throws -> Result {
         let specialist = try Specialist(base: preparation.model, adapter: trained.adapter)
         func measure(_ rows: [Example], _ split: String) throws -> Evaluation? {
@@ -340,8 +351,13 @@ public struct TrainRun {
         metrics["training_seconds"] = .number(trained.seconds)
         metrics["tokens"] = .integer(trained.tokens)
         if trained.seconds > 0 { metrics["tokens_per_second"] = .number(Double(trained.tokens) / trained.seconds) }
-        metrics["trained_parameters"] = .integer(trained.adapter.parameters.count)
+        let trainedCount = trained.adapter.parameters.trained.reduce(0) {
+            $0 + (options.keepsHead && $1.group == .head ? 0 : $1.tensor.count)
+        }
+        metrics["trained_parameters"] = .integer(trainedCount)
         metrics["peak_memory_bytes"] = .integer(Engine.peakResidentBytes)
+        let alignment = try alignment(of: trained.adapter)
+        metrics["gradient_alignment"] = alignment?.mean.map { .number($0) }
         var verdict = writer.verdict(trained.adapter.method.name, validation: validation, test: test)
         if validation == nil, test == nil, let loss = metrics["training_loss"]?.number {
             verdict += ": training loss \(decimals(loss, 4)) over the last \(last.count) steps"
@@ -352,13 +368,14 @@ public struct TrainRun {
         result.steps = trained.steps
         result.seconds = writer.seconds
         result.peakBytes = Engine.peakResidentBytes
-        result.trainedParameters = trained.adapter.parameters.count
+        result.trainedParameters = trainedCount
         result.lossCurve = trained.losses
         result.validationCurve = trained.points
         var content = try writer.report(
             verdict: verdict, results: [result], chosen: result.name, explanation: "", validation: validation,
             test: test)
         content.figures = try trained.adapter.figures(of: preparation.model).map(ReportContent.Figure.init)
+        if let figure = alignment?.figure(preparation.task.tasks) { content.figures.append(.init(figure)) }
         content.settings = JSON.object(description).text(pretty: true)
         try HTMLReport(content).write(to: folder.report)
         try writer.write(

@@ -81,7 +81,8 @@ struct PredictCommand: ParsableCommand {
     private func examples(_ texts: [String], _ saved: SavedRun) throws -> [Example] {
         try texts.enumerated().map {
             Example(
-                index: $0.offset, file: "", line: $0.offset + 1, input: try saved.input(text: $0.element), target: .unknown)
+                index: $0.offset, file: "", line: $0.offset + 1, input: try saved.input(text: $0.element),
+                target: .unknown)
         }
     }
 

@@ -75,6 +75,8 @@ struct TrainCommand: ParsableCommand {
     var marksCompletions = false
     @Flag(name: .customLong("probe-head"), help: "Start classification from a solved head instead of a random one.")
     var startsFromProbe = false
+    @Flag(name: .customLong("keep-head"), help: "Leave the classification head of --init-adapter as it is.")
+    var keepsHead = false
     @Option(help: "The folder of the run. Default: runs/NAME-METHOD-1, -2, ...") var out: String?
     @Flag(help: "Go on with the run in --out.") var resume = false
     @Option(help: "What everything random is drawn from.") var seed: UInt64 = 0
@@ -106,6 +108,7 @@ struct TrainCommand: ParsableCommand {
         options.exact = exact
         options.marksCompletions = marksCompletions
         options.startsFromProbe = startsFromProbe
+        options.keepsHead = keepsHead
         options.out = out
         options.resume = resume
         if cuda {

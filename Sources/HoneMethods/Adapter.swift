@@ -164,6 +164,14 @@ public struct Adapter {
         return names
     }
 
+    /// The head of an adapter that Hone wrote for the same labels; empty where there is none.
+    public static func head(_ path: String, for model: BaseModel, labels: [String]) throws -> [Parameter] {
+        guard FileStatus.exists(path + "/hone.json"), FileStatus.exists(path + "/head.safetensors"),
+            let whole = try? read(path, for: model), whole.labels == labels
+        else { return [] }
+        return whole.parameters.all.filter { $0.group == .head }
+    }
+
     /// The method and its tensors alone, from a folder that Hone or PEFT wrote.
     ///
     /// - Parameter task: what it is for, where that is known: see `BaseModel.part(for:_:)`.

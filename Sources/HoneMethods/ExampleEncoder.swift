@@ -98,7 +98,8 @@ public struct ExampleEncoder: Sendable {
 
         /// Options with a length.
         public init(
-            maximumLength: Int = 256, marksCompletions: Bool = false, usesChatTemplate: Bool = false, tasks: [String] = []
+            maximumLength: Int = 256, marksCompletions: Bool = false, usesChatTemplate: Bool = false,
+            tasks: [String] = []
         ) {
             self.maximumLength = maximumLength
             self.marksCompletions = marksCompletions

@@ -104,12 +104,21 @@ public struct LoRA: Method {
 
     /// `W + scale · B · A` for every adapted map.
     public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? {
+        try LoRA.merged(
+            LoRA.sites(parameters).map { ($0.path, $0.down, $0.up, scale($0.path, rank: $0.down.size(0))) },
+            model: model
+        )
+    }
+
+    /// The weights of maps with low-rank updates folded in.
+    static func merged(_ updates: [(path: String, down: Tensor, up: Tensor, scale: Double)], model: Transformer) throws
+        -> [String: Tensor]
+    {
         try withoutGradients {
             var merged: [String: Tensor] = [:]
-            for site in try LoRA.sites(parameters) {
-                guard let weight = model.weights[site.path + ".weight"] else { continue }
-                let update = try site.up.matmul(site.down) * scale(site.path, rank: site.down.size(0))
-                merged[site.path + ".weight"] = try (weight.to(.float32) + update).to(weight.dtype)
+            for (path, down, up, scale) in updates {
+                guard let weight = model.weights[path + ".weight"] else { continue }
+                merged[path + ".weight"] = try (weight.to(.float32) + up.matmul(down) * scale).to(weight.dtype)
             }
             return merged
         }
@@ -124,12 +133,13 @@ public struct LoRA: Method {
         }
     }
 
-    private struct Update: LinearAttachment {
+    /// `y + scale · dropout(x) · downᵀ · upᵀ`
+    struct Update: LinearAttachment {
         let down: Tensor
         let up: Tensor
         let scale: Double
-        let dropoutRate: Double
-        let dropout: DropoutSource?
+        var dropoutRate = 0.0
+        var dropout: DropoutSource?
 
         func output(_ output: Tensor, input: Tensor, of map: LinearMap) throws -> Tensor {
             let kept = try dropout?.apply(rate: dropoutRate, to: input) ?? input

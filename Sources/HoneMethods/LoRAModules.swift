@@ -38,10 +38,11 @@ extension LoRA {
 
     /// Refuses an adapter that has nothing for a module which its configuration names: it would silently stay the base's.
     ///
+    /// - Parameter part: the end of the name of a tensor that every adapted map has.
     /// - Throws: `HoneError` with code `.mismatch` that names the first such module.
     static func checkComplete(
         _ parameters: ParameterSet, _ targets: LoRAConfiguration.Modules?, for model: BaseModel,
-        folder: AdapterFolderReader
+        folder: AdapterFolderReader, part: String = ".lora_A"
     ) throws {
         let other = try AdapterConfiguration.read(folder: folder.path).other
         // These take modules out again.
@@ -59,7 +60,7 @@ extension LoRA {
             isNamed = { module in (try? pattern.wholeMatch(in: module)) != nil }
         }
         for (site, module, file) in model.family.modules(model.configuration)
-        where parameters[site + ".lora_A"] == nil && (isNamed(module) || isNamed(file)) {
+        where parameters[site + part] == nil && (isNamed(module) || isNamed(file)) {
             throw HoneError(
                 .mismatch, "the configuration names this module, and the file holds nothing for it",
                 file: folder.tensorFile, item: module)

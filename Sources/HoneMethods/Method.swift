@@ -56,6 +56,14 @@ public protocol Method: Sendable {
     /// The tensors that training starts from.
     func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet
 
+    /// Where training starts that goes on from an earlier adapter of this base.
+    ///
+    /// - Returns: the method to train, which may be another, and its tensors.
+    /// - Throws: `HoneError` with code `.mismatch` where the method cannot go on from that adapter.
+    func continuing(
+        _ earlier: any Method, _ parameters: ParameterSet, for model: BaseModel, random: inout RandomStream
+    ) throws -> (method: any Method, parameters: ParameterSet)
+
     /// What the parameters attach to the model. Called for every forward pass, so that it may depend on the step.
     ///
     /// - Parameter dropout: draws dropout masks in training; `nil` otherwise.
@@ -108,6 +116,16 @@ public protocol Method: Sendable {
 extension Method {
     /// None.
     public var addedPositions: Int { 0 }
+
+    /// The earlier adapter as it is, which must be of this method.
+    public func continuing(
+        _ earlier: any Method, _ parameters: ParameterSet, for model: BaseModel, random: inout RandomStream
+    ) throws -> (method: any Method, parameters: ParameterSet) {
+        guard earlier.name == name else {
+            throw HoneError(.mismatch, "holds an adapter of `\(earlier.name)`, not of `\(name)`")
+        }
+        return (earlier, parameters)
+    }
 
     /// What is attached whatever the rows are.
     public func attachments(
@@ -162,4 +180,7 @@ public final class DropoutSource {
         let mask = try stream.dropoutMask(tensor.shape, keeping: 1 - rate)
         return try tensor * mask.to(tensor.dtype).to(tensor.device)
     }
+
+    /// Numbers spread evenly from 0 to 1.
+    func uniform(_ shape: [Int]) throws -> Tensor { try stream.uniform(shape, low: 0, high: 1) }
 }

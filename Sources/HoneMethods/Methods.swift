@@ -9,6 +9,9 @@ public enum Methods {
         PromptTuning.self,
         BitFit.self,
         LoRA.self,
+        // Before Poly, so that PEFT's adapters of either are read, whatever their splits.
+        MultiHeadRouting.self,
+        Poly.self,
         FullFineTuning.self,
     ]
 

@@ -252,7 +252,8 @@ struct TaskAssembly {
         if data.count > 1 || data[0].task != nil {
             sentence += " of \(counted(data.count, "task"))"
         } else if let column = resolution.columns.task {
-            sentence += " of \(counted(Set(data[0].drafts.map(\.task)).count, "task")) in column \(Wording.column(column))"
+            sentence +=
+                " of \(counted(Set(data[0].drafts.map(\.task)).count, "task")) in column \(Wording.column(column))"
         }
         if !resolution.ignored.isEmpty {
             var names = resolution.ignored.prefix(6).map {

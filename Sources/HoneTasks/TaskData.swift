@@ -178,7 +178,9 @@ extension TaskDefinition {
         return (examples, warnings)
     }
 
-    private func rows(file path: String, task: String?, needsTargets: Bool, warnings: inout [String]) throws -> [Example] {
+    private func rows(file path: String, task: String?, needsTargets: Bool, warnings: inout [String]) throws
+        -> [Example]
+    {
         let table = try TableReader.read(file: path)
         let reader = try ExampleReader(table: table, definition: self, needsAnswers: needsTargets)
         let drafts = try reader.drafts(needsAnswers: needsTargets, warnings: &warnings)

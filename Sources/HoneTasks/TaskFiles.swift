@@ -68,10 +68,11 @@ struct TaskFiles: Equatable {
 
     /// Refuses the same file in two roles.
     func checkDistinct() throws {
-        let paths = try [("data", data), ("validation", validation), ("test", test)].flatMap { role, text in
+        let named: [(role: String, text: String?)] = [("data", data), ("validation", validation), ("test", test)]
+        let paths: [(role: String, path: String)] = try named.flatMap { role, text in
             try text.map { text in
                 let files = try NamedFiles(text)?.parts.map(\.path) ?? [text]
-                return files.map { (role: role, path: DataFile.absolute($0)) }
+                return files.map { (role, DataFile.absolute($0)) }
             } ?? []
         }
         for (index, first) in paths.enumerated() {

@@ -16,7 +16,9 @@ public struct GradientAlignment: Sendable {
 
     /// The mean over the pairs of different tasks; `nil` where there is no pair, or a gradient is zero.
     public var mean: Double? {
-        let pairs = cosines.indices.flatMap { first in (first + 1..<max(first + 1, cosines.count)).map { cosines[first][$0] } }
+        let pairs = cosines.indices.flatMap { first in
+            (first + 1..<max(first + 1, cosines.count)).map { cosines[first][$0] }
+        }
         guard !pairs.isEmpty, pairs.allSatisfy(\.isFinite) else { return nil }
         return pairs.reduce(0, +) / Double(pairs.count)
     }

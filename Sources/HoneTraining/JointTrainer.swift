@@ -24,9 +24,10 @@ public struct JointTrainer {
     private let learningRates: [Double]
 
     /// Whether copies of an adapter can be trained in one batch: where nothing that is attached replaces weights or stands
-    /// before the rows, in a model of one stack.
+    /// before the rows, in a model of one stack, and rows of one task are not treated otherwise than those of another.
     public static func suits(_ adapter: Adapter, _ model: BaseModel) throws -> Bool {
         guard model.configuration.decoder == nil, !adapter.method.hasStages,
+            !(adapter.method is any TaskRoutingMethod),
             try adapter.method.penalty(adapter.parameters) == nil
         else { return false }
         return try adapter.method.attachments(adapter.parameters, model: model.transformer, dropout: nil)

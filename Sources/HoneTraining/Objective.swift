@@ -15,9 +15,22 @@ struct Objective {
     func loss(
         _ rows: [EncodedExample], parameters: ParameterSet, dropout: DropoutSource?, trunk: TrunkStates? = nil
     ) throws -> Tensor {
+        let (rows, trunk) = try byTask(rows, trunk)
         let attachments = try method.attachments(
             parameters, model: model.transformer, dropout: dropout, rows: rows)
         return try losses(rows, attachments, heads: [parameters], trunk: trunk)[0]
+    }
+
+    /// The rows of a task one after the other, where a method treats tasks differently: their updates are then made and applied
+    /// once. The sum over the rows is the same.
+    private func byTask(_ rows: [EncodedExample], _ trunk: TrunkStates?) throws -> ([EncodedExample], TrunkStates?) {
+        guard let routing = method as? any TaskRoutingMethod, routing.taskCount > 1 else { return (rows, trunk) }
+        let tasks = try rows.map(routing.task(of:))
+        let order = rows.indices.sorted { (tasks[$0], $0) < (tasks[$1], $1) }
+        return (
+            order.map { rows[$0] },
+            trunk.map { known in TrunkStates(layer: known.layer, rows: order.map { known.rows[$0] }) }
+        )
     }
 
     /// The states with which rows enter a layer.

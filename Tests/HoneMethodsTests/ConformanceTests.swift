@@ -29,6 +29,17 @@ import Testing
                     count + stack.layerCount * stack.linearMaps.reduce(0) { $0 + 3 * ($1.outputs + $1.inputs) }
                 }
             }
+        case "poly", "mhr":
+            let heads = name == "mhr" ? 4 : 1
+            var settings = ["rank": "3", "skills": "3", "routing-rate": "10"]
+            if heads > 1 { settings["splits"] = "\(heads)" }
+            return ConformanceRow(try Methods.make(name, typed: settings), startsAtBase: true, learningRate: 1e-2) {
+                model in
+                model.stacks.reduce(0) { count, stack in
+                    count + stack.layerCount
+                        * stack.linearMaps.reduce(0) { $0 + 3 * 3 * ($1.outputs + $1.inputs) + heads * 3 }
+                }
+            }
         case "full":
             return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 5e-3) { $0.parameterCount }
         default: throw HoneError(.usage, "the method has no row in the conformance matrix", item: name)

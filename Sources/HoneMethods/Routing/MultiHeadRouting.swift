@@ -5,7 +5,8 @@ public struct MultiHeadRouting: SkillRouting {
     /// What it is.
     public static let card = MethodCard(
         name: "mhr", title: "Multi-head routing of skills (MHR)",
-        summary: "Trains skills that tasks share and, for each task, how it mixes their blocks; new tasks mix them anew.",
+        summary:
+            "Trains skills that tasks share and, for each task, how it mixes their blocks; new tasks mix them anew.",
         advice:
             "For many tasks at once, and then new ones of few examples: `tune=z` learns their routing alone, `tune=mu` their mean as "
             + "plain LoRA. Rows say their task in a column `task`, or stand in a file a task. Of one task alone, take LoRA.",
@@ -13,7 +14,8 @@ public struct MultiHeadRouting: SkillRouting {
         learningRates: [1e-3, 3e-3, 3e-4],
         settings: sharedSettings + [
             Setting(
-                "splits", .integer(8, 1...4096), "Into how many blocks inputs and outputs are cut; it divides all their widths.")
+                "splits", .integer(8, 1...4096),
+                "Into how many blocks inputs and outputs are cut; it divides all their widths.")
         ])
 
     /// The values of the settings.

@@ -74,8 +74,9 @@ extension SkillRouting {
             settings = try folder.settings(card, .object(json), file: file)
         }
         let method = Self(settings, tasks: [])
-        guard (method.rank, method.skills, method.heads)
-            == (configuration.rank, configuration.skills, configuration.splits)
+        guard
+            (method.rank, method.skills, method.heads)
+                == (configuration.rank, configuration.skills, configuration.splits)
         else {
             throw HoneError(
                 .mismatch,

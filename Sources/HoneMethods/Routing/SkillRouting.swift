@@ -35,14 +35,13 @@ extension SkillRouting {
                 "What is trained from an inventory on (--init-adapter): skills and routing, the routing alone (z), or the mean of "
                     + "the skills as one low-rank update (mu)."),
             Setting(
-                "routing-rate", .real(100, 0...1e6), "The learning rate of the routing, as a multiple of the learning rate."),
-            Setting("sampling", .flag(false), "Draw relaxed Bernoulli variables in training instead of taking the weights."),
+                "routing-rate", .real(100, 0...1e6),
+                "The learning rate of the routing, as a multiple of the learning rate."),
+            Setting(
+                "sampling", .flag(false), "Draw relaxed Bernoulli variables in training instead of taking the weights."),
             Setting(
                 "initialisation", .choice("authors", ["authors", "peft"]),
                 "The spread of the skills' first factors: after the whole input, or after a head's block of it."),
-            Setting(
-                "head", .choice("trained", ["trained", "fixed"]),
-                "Whether adaptation to a new task also trains the classification head, or keeps that of the inventory."),
         ]
     }
 
@@ -65,7 +64,8 @@ extension SkillRouting {
         for site in targets {
             guard site.inputs % heads == 0, site.outputs % heads == 0 else {
                 throw HoneError(
-                    .mismatch, "\(heads) splits do not divide the \(site.outputs) x \(site.inputs) matrix", item: site.path)
+                    .mismatch, "\(heads) splits do not divide the \(site.outputs) x \(site.inputs) matrix",
+                    item: site.path)
             }
         }
     }
@@ -83,7 +83,8 @@ extension SkillRouting {
         for site in try LinearTargets.resolve(settings, in: model.configuration, for: name) {
             let width = settings.choice("initialisation") == "peft" ? site.inputs / heads : site.inputs
             // The gain of a leaky rectifier of slope √5 is 1/√3; PEFT's bound, and that of a linear layer, has √3 times as much.
-            let bound = (settings.choice("initialisation") == "peft" ? 1 : 1 / 3.0.squareRoot()) / Double(width).squareRoot()
+            let bound =
+                (settings.choice("initialisation") == "peft" ? 1 : 1 / 3.0.squareRoot()) / Double(width).squareRoot()
             let down = try random.uniform([heads, skills, site.inputs / heads, rank], low: -bound, high: bound)
             parameters.set(site.path + SkillTensor.down, try down.to(device))
             parameters.set(
@@ -98,11 +99,10 @@ extension SkillRouting {
         try random.uniform([tasks, heads * skills], low: -1e-3, high: 1e-3)
     }
 
-    /// The routing learns at a rate of its own; a head that is kept, not at all.
+    /// The routing learns at a rate of its own.
     public func rule(for parameter: Parameter) -> TrainingRule {
         var rule = TrainingRule()
         if parameter.name.hasSuffix(SkillTensor.router) { rule.learningRateFactor = settings.real("routing-rate") }
-        if parameter.group == .head, settings.choice("head") == "fixed" { rule.learningRateFactor = 0 }
         return rule
     }
 
@@ -186,7 +186,8 @@ extension SkillRouting {
     public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? {
         try checkIsOneTask()
         return try LoRA.merged(
-            withoutGradients { try updates(parameters, task: 0) }.map { ($0.path, $0.down, $0.up, scale) }, model: model)
+            withoutGradients { try updates(parameters, task: 0) }.map { ($0.path, $0.down, $0.up, scale) }, model: model
+        )
     }
 
     /// The low-rank update of each site for a task: `[rank, inputs]`, `[outputs, rank]`.

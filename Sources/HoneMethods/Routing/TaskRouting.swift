@@ -29,7 +29,7 @@ extension TaskRoutingMethod {
     /// The number of a row's task.
     ///
     /// - Throws: `HoneError` with code `.mismatch` for a row that does not say, or belongs to a task that is not there.
-    func task(of row: EncodedExample) throws -> Int {
+    public func task(of row: EncodedExample) throws -> Int {
         guard let task = row.task else {
             if taskCount == 1 { return 0 }
             throw HoneError(.mismatch, "the row does not say which of \(taskCount) tasks it belongs to", item: name)
@@ -51,7 +51,8 @@ extension TaskRoutingMethod {
     func checkIsOneTask() throws {
         guard taskCount == 1 else {
             let known = tasks.prefix(20).joined(separator: ", ")
-            throw HoneError(.mismatch, "is of several tasks, each of which is another model; say which: \(known)", item: name)
+            throw HoneError(
+                .mismatch, "is of several tasks, each of which is another model; say which: \(known)", item: name)
         }
     }
 }
@@ -80,7 +81,8 @@ extension Adapter {
         guard let place = tasks.firstIndex(of: name) else {
             let known = tasks.prefix(20).joined(separator: ", ")
             throw HoneError(
-                .usage, "there is no task `\(name.prefix(80))`; "
+                .usage,
+                "there is no task `\(name.prefix(80))`; "
                     + (tasks.isEmpty ? "the adapter tells no tasks apart" : "the tasks are \(known)"))
         }
         return try narrowed(to: place)
