@@ -22,7 +22,7 @@ public struct Fit {
         public var model: String?
         /// Downloads a model of the Hub that is not there; one of the environment where none is given.
         public var hub: HubClient?
-        /// The methods to try; all that fit where none is named.
+        /// The methods to try; those that `fit` tries by default and that fit where none is named.
         public var methods: [String] = []
         /// The learning rates that every gradient method tries, the usual one first; each method's own where there are none.
         public var learningRates: [Double] = []
@@ -107,9 +107,9 @@ public struct Fit {
         }
     }
 
-    /// The methods that are tried where none are named: those that tell tasks apart only where there are several.
+    /// The methods that are tried where none are named; of rows of several tasks also one that tells them apart.
     private static func usualMethods(_ task: TaskData) -> [String] {
-        Methods.all.filter { task.tasks.count > 1 || !($0 is any TaskRoutingMethod.Type) }.map { $0.card.name }
+        Methods.triedByDefault + (task.tasks.count > 1 ? [MultiHeadRouting.card.name] : [])
     }
 
     /// What came of it.
