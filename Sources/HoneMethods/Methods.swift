@@ -9,6 +9,10 @@ public enum Methods {
         PromptTuning.self,
         BitFit.self,
         LoRA.self,
+        LoFiT.self,
+        SoftInjection.self,
+        FunctionVector.self,
+        TaskVector.self,
         FullFineTuning.self,
     ]
 

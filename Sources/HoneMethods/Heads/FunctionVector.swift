@@ -43,7 +43,13 @@ public struct FunctionVector: Method {
 
     /// No vector yet.
     public func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet {
-        try PromptEndVector.initial(settings, for: model)
+        var parameters = ParameterSet()
+        for site in model.configuration.headSites {
+            let none = try Tensor.zeros([site.count], on: model.transformer.device)
+            parameters.set(site.path + FunctionVector.effect, none, group: .state)
+        }
+        try PromptEndVector.setInitial(&parameters, settings, for: model)
+        return parameters
     }
 
     /// Yes: the vector is read from prompts.
@@ -75,7 +81,7 @@ public struct FunctionVector: Method {
             let own = try Tensor((effects[site.path] ?? []).map { Float($0) }, on: model.transformer.device)
             parameters.set(site.path + FunctionVector.effect, own, group: .state)
         }
-        try PromptEndVector.place(vector, in: &parameters, settings, context)
+        try PromptEndVector.place(vector, in: &parameters, of: self, context)
     }
 
     private static let effect = ".effect"
@@ -140,12 +146,13 @@ public struct FunctionVector: Method {
     public static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws
         -> (method: FunctionVector, parameters: ParameterSet)
     {
-        var parameters = try PromptEndVector.read(folder, for: model)
-        for site in model.configuration.headSites where folder.tensorNames.contains(site.path + effect) {
+        var parameters = ParameterSet()
+        for site in model.configuration.headSites {
             parameters.set(
                 site.path + effect,
                 try folder.tensor(site.path + effect, shape: [site.count]).to(model.transformer.device), group: .state)
         }
+        try PromptEndVector.read(folder, into: &parameters, for: model)
         try folder.checkNoOthers(than: parameters)
         return (try FunctionVector(folder.settings(card)), parameters)
     }

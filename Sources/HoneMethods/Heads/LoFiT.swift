@@ -252,7 +252,7 @@ extension LoFiT {
     ) throws {
         let vectors = LoFiT.vectors(parameters)
         try folder.writeTensors(
-            vectors.map { ($0.head.name("vector"), $0.vector.detached()) }, file: "weights.safetensors")
+            vectors.map { ($0.head.name("vector"), try $0.vector.detached()) }, file: "weights.safetensors")
         var known: [String: [Double]] = [:]
         for parameter in parameters.all where parameter.name.hasSuffix(LoFiT.scores) {
             known[String(parameter.name.dropLast(LoFiT.scores.count))] = try parameter.tensor.elements(Double.self)

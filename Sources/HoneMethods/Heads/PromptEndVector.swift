@@ -22,12 +22,10 @@ enum PromptEndVector {
     }
 
     /// No vector, where it is to be: a third of the way up unless a layer is named.
-    static func initial(_ settings: MethodSettings, for model: BaseModel) throws -> ParameterSet {
+    static func setInitial(_ parameters: inout ParameterSet, _ settings: MethodSettings, for model: BaseModel) throws {
         let wanted = settings.integer("layer")
-        var parameters = ParameterSet()
         let zero = try Tensor.zeros([model.configuration.width], on: model.transformer.device)
         parameters.set(name(wanted >= 0 ? wanted : model.configuration.layerCount / 3), zero, group: .state)
-        return parameters
     }
 
     private static func name(_ layer: Int) -> String { "layers.\(layer)" + suffix }
@@ -39,17 +37,17 @@ enum PromptEndVector {
 
     /// Puts a vector at the layer that the settings name, or at the one that does best.
     static func place(
-        _ vector: Tensor, in parameters: inout ParameterSet, _ settings: MethodSettings, _ context: TrainingContext
+        _ vector: Tensor, in parameters: inout ParameterSet, of method: any Method, _ context: TrainingContext
     ) throws {
-        try place(in: &parameters, settings, context) { _ in vector }
+        try place(in: &parameters, of: method, context) { _ in vector }
     }
 
     /// The same for a vector that differs from layer to layer.
     static func place(
-        in parameters: inout ParameterSet, _ settings: MethodSettings, _ context: TrainingContext,
+        in parameters: inout ParameterSet, of method: any Method, _ context: TrainingContext,
         vector: (_ layer: Int) throws -> Tensor
     ) throws {
-        let wanted = settings.integer("layer")
+        let wanted = method.settings.integer("layer")
         let layers = wanted >= 0 ? wanted..<wanted + 1 : 0..<context.model.configuration.layerCount
         var best: (parameters: ParameterSet, score: Double, loss: Double, layer: Int)?
         for layer in layers {
@@ -57,7 +55,7 @@ enum PromptEndVector {
             var tried = parameters
             clear(&tried)
             tried.set(name(layer), try vector(layer).detached().to(.float32).contiguous().cloned(), group: .state)
-            let found = layers.count > 1 ? try context.score(tried) : (score: 0, loss: 0)
+            let found = layers.count > 1 ? try score(tried, method, context) : (score: 0, loss: 0)
             if best.map({ (found.score, -found.loss) > ($0.score, -$0.loss) }) ?? true {
                 best = (tried, found.score, found.loss, layer)
             }
@@ -65,6 +63,20 @@ enum PromptEndVector {
         guard let best else { return }
         parameters = best.parameters
         try context.note("the vector goes behind layer \(best.layer)")
+    }
+
+    /// How well parameters do on validation rows; without any, on some of the training rows.
+    private static func score(_ parameters: ParameterSet, _ method: any Method, _ context: TrainingContext) throws -> (
+        score: Double, loss: Double
+    ) {
+        if let validate = context.validate { return try validate(parameters) }
+        let adapter = Adapter(
+            method: method, task: context.task, labels: context.labels, parameters: parameters,
+            encoding: context.encoding)
+        let rows = Array(context.rows.prefix(mostRows))
+        let losses = try Specialist(base: context.model, adapter: adapter).targetLosses(rows)
+        let loss = losses.reduce(0) { $0 + $1.loss } / Double(max(1, losses.reduce(0) { $0 + $1.tokens }))
+        return (-loss, loss)
     }
 
     /// The vector and its site.
@@ -99,14 +111,12 @@ enum PromptEndVector {
             parameters.all.filter { $0.group == .state }.map { ($0.name, $0.tensor) }, file: "weights.safetensors")
     }
 
-    static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws -> ParameterSet {
+    static func read(_ folder: AdapterFolderReader, into parameters: inout ParameterSet, for model: BaseModel) throws {
         let width = model.configuration.width
         let names = (0..<model.configuration.layerCount).map(name)
         guard let own = folder.tensorNames.first(where: names.contains) else {
             throw HoneError(.badFile, "holds no vector for a layer of this model", file: folder.tensorFile)
         }
-        var parameters = ParameterSet()
         parameters.set(own, try folder.tensor(own, shape: [width]).to(model.transformer.device), group: .state)
-        return parameters
     }
 }

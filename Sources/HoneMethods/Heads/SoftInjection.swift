@@ -95,8 +95,9 @@ public struct SoftInjection: Method {
             attachments.states[site.path] = [
                 PromptEndEdit { own in
                     let share = try logits.sigmoid().unsqueezed(-1)
-                    let mixed = try own.to(.float32) * (1 - share) + task * share
-                    return try mixed.to(own.dtype)
+                    // In full precision, whatever the model computes in.
+                    let whole = own.dtype == .float64 ? own : try own.to(.float32)
+                    return try whole * (1 - share) + task * share
                 }
             ]
         }

@@ -34,7 +34,9 @@ public struct TaskVector: Method {
 
     /// No vector yet.
     public func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet {
-        try PromptEndVector.initial(settings, for: model)
+        var parameters = ParameterSet()
+        try PromptEndVector.setInitial(&parameters, settings, for: model)
+        return parameters
     }
 
     /// Yes: the vector is read from prompts.
@@ -47,7 +49,7 @@ public struct TaskVector: Method {
             .draw(settings.integer("prompts"), shots: shots, purpose: "prompts")
         let layers = (0..<context.model.configuration.layerCount).map { "layers.\($0)" }
         let means = try context.model.transformer.meanPromptEnds(drawn, at: layers, padId: context.model.padId)
-        try PromptEndVector.place(in: &parameters, settings, context) { layer in
+        try PromptEndVector.place(in: &parameters, of: self, context) { layer in
             guard let mean = means[layers[layer]] else { preconditionFailure("every layer was recorded") }
             return mean
         }
@@ -79,7 +81,8 @@ public struct TaskVector: Method {
     public static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws
         -> (method: TaskVector, parameters: ParameterSet)
     {
-        let parameters = try PromptEndVector.read(folder, for: model)
+        var parameters = ParameterSet()
+        try PromptEndVector.read(folder, into: &parameters, for: model)
         try folder.checkNoOthers(than: parameters)
         return (try TaskVector(folder.settings(card)), parameters)
     }
