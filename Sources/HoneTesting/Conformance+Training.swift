@@ -96,8 +96,9 @@ extension Conformance {
             plan.accumulation = accumulation
             var losses: [Double] = []
             _ = try Trainer(
-                model: model, adapter: initial, examples: encoded, source: task.examples, plan: plan)
-                .run(report: { if case .step(let step) = $0 { losses.append(step.loss) } })
+                model: model, adapter: initial, examples: encoded, source: task.examples, plan: plan
+            )
+            .run(report: { if case .step(let step) = $0 { losses.append(step.loss) } })
             if accumulation == 1 { whole = losses }
             let distance = Conformance.distance(losses, whole)
             if !(distance <= 1e-6 * max(1, whole.max() ?? 0)) {
@@ -127,7 +128,8 @@ extension Conformance {
         plan.weightDecay = 0.01
         // Scores that rise and fall, so that the best parameters are not the last.
         let trainer = try Trainer(
-                model: model, adapter: initial, examples: encoded, source: task.examples, plan: plan) { parameters, step in
+            model: model, adapter: initial, examples: encoded, source: task.examples, plan: plan
+        ) { parameters, step in
             ValidationPoint(step: step, score: step == 6 ? 1 : 0.5, loss: try parameters.all[0].tensor.sum().item())
         }
         func run(_ store: CheckpointStore?, resume: Bool, stopAfter: Int?) throws -> (

@@ -100,9 +100,8 @@ import Testing
         case ("site", .bert, _), ("fv", .bert, _), ("tv", .bert, _), ("site", .roberta, _), ("fv", .roberta, _),
             ("tv", .roberta, _), ("site", .deit, _), ("fv", .deit, _), ("tv", .deit, _):
             "does not write"
-        case ("site", .bart, .generation), ("fv", .bart, .generation), ("tv", .bart, .generation):
-            "reads it in an encoder"
-        case ("site", .bart, _), ("fv", .bart, _), ("tv", .bart, _): "does not write"
+        case ("site", .bart, .generation), ("fv", .bart, _), ("tv", .bart, _): "reads it in an encoder"
+        case ("site", .bart, _): "does not write"
         case ("site", _, .classification), ("fv", _, .classification), ("tv", _, .classification):
             "write the label's text"
         case (_, .bert, .generation): "generates text"

@@ -43,7 +43,9 @@ import Testing
     }
 
     /// With the task read, and λ as given.
-    private func read(_ adapter: Adapter, on model: BaseModel, logits: Double? = nil, seed: UInt64 = 11) throws -> Adapter {
+    private func read(_ adapter: Adapter, on model: BaseModel, logits: Double? = nil, seed: UInt64 = 11) throws
+        -> Adapter
+    {
         var done = adapter
         done.parameters = try trainer(adapter, on: model, seed: seed).readParameters()
         if let logits {
@@ -74,7 +76,8 @@ import Testing
         let model = try kind.load(in: scratch)
         let own = try read(adapter(on: model), on: model, logits: -200)
         for prompt in [[5, 9, 11], [7]] {
-            #expect(try next(attached(own, to: model.transformer), after: prompt) == next(model.transformer, after: prompt))
+            #expect(
+                try next(attached(own, to: model.transformer), after: prompt) == next(model.transformer, after: prompt))
         }
     }
 
@@ -128,7 +131,9 @@ import Testing
             #expect(parameter.group == .state ? gradient == nil : gradient.map { $0 > 0 } == true, "\(parameter.name)")
         }
         #expect(model.transformer.weights.values.allSatisfy { !$0.requiresGradient })
-        for parameter in own.parameters.all where parameter.group == .state { #expect(!parameter.tensor.requiresGradient) }
+        for parameter in own.parameters.all where parameter.group == .state {
+            #expect(!parameter.tensor.requiresGradient)
+        }
     }
 
     @Test func `the gradient of each logit is what differences say`() throws {
@@ -140,7 +145,8 @@ import Testing
             let values = try parameter.tensor.elements(Double.self).enumerated().map {
                 $1 + (parameter.group == .state ? 0 : 0.3 * Double($0 % 5) - 0.5)
             }
-            own.parameters.set(parameter.name, try Tensor(values, shape: parameter.tensor.shape), group: parameter.group)
+            own.parameters.set(
+                parameter.name, try Tensor(values, shape: parameter.tensor.shape), group: parameter.group)
         }
         let rows = try task.examples.prefix(4).map(ExampleEncoder(model, options: own.encoding).encode)
             .map(own.method.learned)

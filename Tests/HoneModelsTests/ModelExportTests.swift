@@ -40,10 +40,11 @@ struct ModelExportTests {
         return all
     }
 
-    @Test("adds the biases of attention that a folded adapter needs, and says so in the config", arguments: [false, true])
+    @Test(
+        "adds the biases of attention that a folded adapter needs, and says so in the config", arguments: [false, true])
     func addedBiases(inShards: Bool) throws {
         try withTemporaryFolder { folder in
-            let source = inShards ? try sharded("llama-untied", in: folder) : Reference.fixtures + "/llama-untied"
+            let source = inShards ? try sharded("llama-tiny", in: folder) : Reference.fixtures + "/llama-tiny"
             let model = try BaseModel(folder: source)
             #expect(!model.configuration.attentionOutputBias)
             let bias = try Tensor.full([model.configuration.width], 0.25)

@@ -130,7 +130,8 @@ func checkPromptEnds(_ model: TransformerConfiguration, _ task: TaskShape, metho
     }
     guard task == .generation else {
         throw HoneError(
-            .mismatch, "learns from prompts and answers, and these rows have labels; write the label's text as the answer",
+            .mismatch,
+            "learns from prompts and answers, and these rows have labels; write the label's text as the answer",
             item: method)
     }
 }

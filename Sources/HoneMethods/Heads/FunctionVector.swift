@@ -37,7 +37,8 @@ public struct FunctionVector: Method {
         try PromptEndVector.check(settings, model, method: FunctionVector.card.name)
         let all = model.headSites.reduce(0) { $0 + $1.count }
         guard settings.integer("heads") <= all else {
-            throw HoneError(.mismatch, "\(settings.integer("heads")) heads are more than the model's \(all)", item: "fv heads")
+            throw HoneError(
+                .mismatch, "\(settings.integer("heads")) heads are more than the model's \(all)", item: "fv heads")
         }
     }
 

@@ -22,12 +22,16 @@ public struct LoFiT: Method {
             Setting("top", .words(["3%"]), "How many heads get a vector: a number, or a share of all heads (10%)."),
             Setting(
                 "heads", .words([]),
-                "A heads.json of an earlier run, perhaps for another task: its first heads are taken, and none are looked for."),
-            Setting("l1", .real(5e-4, 0...1e3), "What the sum of the factors' sizes is multiplied by, in the selection."),
+                "A heads.json of an earlier run, perhaps for another task: its first heads are taken, and none are looked for."
+            ),
             Setting(
-                "selection-rate", .real(0.5, 1e-6...1e6), "The learning rate of the selection, over that of the vectors."),
+                "l1", .real(5e-4, 0...1e3), "What the sum of the factors' sizes is multiplied by, in the selection."),
             Setting(
-                "selection-steps", .integer(0, 0...1_000_000), "The steps of the selection; 0 for as many as the vectors'."),
+                "selection-rate", .real(0.5, 1e-6...1e6),
+                "The learning rate of the selection, over that of the vectors."),
+            Setting(
+                "selection-steps", .integer(0, 0...1_000_000),
+                "The steps of the selection; 0 for as many as the vectors'."),
             Setting("deviation", .real(1e-3, 0...1), "The spread of what factors and vectors start from."),
         ])
 
@@ -98,7 +102,8 @@ public struct LoFiT: Method {
         for entry in ranking.entries.prefix(wanted) {
             let width = widths[entry.head.site] ?? 0
             let noise = try random.normal([width], standardDeviation: settings.real("deviation"))
-            parameters.set(entry.head.site + ".\(entry.head.number)" + LoFiT.vector, try noise.to(model.transformer.device))
+            parameters.set(
+                entry.head.site + ".\(entry.head.number)" + LoFiT.vector, try noise.to(model.transformer.device))
         }
         try LoFiT.set(ranking, in: &parameters, for: model)
         return parameters
@@ -148,7 +153,8 @@ public struct LoFiT: Method {
     /// The vectors by head, in the order in which the heads were taken.
     static func vectors(_ parameters: ParameterSet) -> [(head: Head, vector: Tensor)] {
         parameters.all.compactMap { parameter in
-            guard parameter.name.hasSuffix(vector), let head = head(named: String(parameter.name.dropLast(vector.count)))
+            guard parameter.name.hasSuffix(vector),
+                let head = head(named: String(parameter.name.dropLast(vector.count)))
             else { return nil }
             return (head, parameter.tensor)
         }
@@ -219,7 +225,8 @@ public struct LoFiT: Method {
         guard !known.isEmpty else { return [table] }
         let map = headMap(
             "What the task wants changed",
-            note: "How far the selection moved each head's factors: the length of its part of A.", of: model.configuration,
+            note: "How far the selection moved each head's factors: the length of its part of A.",
+            of: model.configuration,
             known)
         return [map, table]
     }

@@ -7,7 +7,8 @@ enum PromptEndVector {
     /// The setting that names the layer.
     static let layer = Setting(
         "layer", .integer(-1, -1...1023),
-        "The layer behind which the vector is put, from 0; -1 for the one that does best on validation rows, or on training rows.")
+        "The layer behind which the vector is put, from 0; -1 for the one that does best on validation rows, or on training rows."
+    )
 
     private static let suffix = ".vector"
     /// How many training rows layers are compared on, where there are no others.
@@ -102,7 +103,9 @@ enum PromptEndVector {
         return [
             MethodFigure(
                 "The vector",
-                .sentences(["A vector of length \(format3(length)) acts behind \(site), at the last token of the prompt."]))
+                .sentences([
+                    "A vector of length \(format3(length)) acts behind \(site), at the last token of the prompt."
+                ]))
         ]
     }
 

@@ -10,20 +10,23 @@ public struct SoftInjection: Method {
     /// What it is.
     public static let card = MethodCard(
         name: "site", title: "Soft injection of task embeddings (SITE)",
-        summary: "Reads the task out of prompts with worked examples, and mixes it into each head's output at the prompt's end.",
+        summary:
+            "Reads the task out of prompts with worked examples, and mixes it into each head's output at the prompt's end.",
         advice:
             "For a decoder that follows worked examples, where their tokens are too dear: one number a head, and prompts stay short. "
             + "It can only ask for what the model can do with examples; for more, LoRA.",
         paper: "2025, arXiv 2507.20906", training: .gradient, costRank: 3, learningRates: [0.2, 0.05],
         settings: [
-            Setting("shots", .integer(10, 1...256), "How many worked examples a prompt has that the task is read from."),
+            Setting(
+                "shots", .integer(10, 1...256), "How many worked examples a prompt has that the task is read from."),
             Setting("prompts", .integer(50, 1...65536), "How many such prompts are averaged."),
             Setting("start", .real(0, -100...100), "What λ starts from; 0 for equal parts."),
             Setting(
                 "answer", .choice("first", ["first", "all"]),
                 "What is learned of an answer: its first token, or all of it."),
             Setting(
-                "keep", .choice("best", ["best", "last"]), "Whether the best validated mixture is kept, or the last one."),
+                "keep", .choice("best", ["best", "last"]),
+                "Whether the best validated mixture is kept, or the last one."),
         ])
 
     /// The values of the settings.
@@ -119,10 +122,12 @@ public struct SoftInjection: Method {
         return [
             headMap(
                 "How much of each head's output is the task's",
-                note: "α: 0 leaves a head as it is, 1 replaces what it gives at the prompt's end.", of: model.configuration,
+                note: "α: 0 leaves a head as it is, 1 replaces what it gives at the prompt's end.",
+                of: model.configuration,
                 shares),
             MethodFigure(
-                "Heads that are decided", .sentences(["\(decided) of \(all.count) heads have an α below 0.1 or above 0.9."])),
+                "Heads that are decided",
+                .sentences(["\(decided) of \(all.count) heads have an α below 0.1 or above 0.9."])),
         ]
     }
 

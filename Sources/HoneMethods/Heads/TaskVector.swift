@@ -9,7 +9,8 @@ public struct TaskVector: Method {
     /// What it is.
     public static let card = MethodCard(
         name: "tv", title: "Task vector",
-        summary: "Puts the state at the end of a prompt with worked examples in the place of the one at the prompt's end.",
+        summary:
+            "Puts the state at the end of a prompt with worked examples in the place of the one at the prompt's end.",
         advice:
             "Nothing is trained: the simplest way to keep a task that worked examples show. What the lower layers made of the question "
             + "at its last token is lost, so soft injection does better.",
