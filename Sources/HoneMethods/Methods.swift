@@ -12,6 +12,10 @@ public enum Methods {
         // Before Poly, so that PEFT's adapters of either are read, whatever their splits.
         MultiHeadRouting.self,
         Poly.self,
+        LoFiT.self,
+        SoftInjection.self,
+        FunctionVector.self,
+        TaskVector.self,
         FullFineTuning.self,
     ]
 
