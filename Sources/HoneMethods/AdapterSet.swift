@@ -69,23 +69,21 @@ public struct AdapterSet {
             }
             return owner
         }
+        let encoded = try requests.indices.map { try owners[$0].encoder.encode(requests[$0].example) }
+        let attached = try requests.indices.map { try owners[$0].transformer(for: encoded[$0]).attachments }
         let joined = requests.indices.filter {
-            owners[$0].transformer.attachments.suitsRowGroups
-                && owners[$0].adapter.parameters[ClassificationHead.weight] != nil
+            attached[$0].suitsRowGroups && owners[$0].adapter.parameters[ClassificationHead.weight] != nil
         }
-        let encoded = try joined.map { try owners[$0].encoder.encode(requests[$0].example) }
-        for places in Specialist.batches(encoded.map(\.length)) {
-            let order = places.sorted {
-                (requests[joined[$0]].adapter ?? "", $0) < (requests[joined[$1]].adapter ?? "", $1)
-            }
-            let transformer = try transformer(for: order.map { (requests[joined[$0]].adapter, owners[joined[$0]]) })
+        for places in Specialist.batches(joined.map { encoded[$0].length }) {
+            let order = ordered(places.map { joined[$0] }, requests, encoded)
+            let transformer = try transformer(for: order, requests, encoded, attached)
             try withoutGradients {
                 let batch = try transformer.batch(order.map { encoded[$0] }, padId: base.padId)
                 let features = try base.pooled(transformer.states(batch), of: batch).to(.float32)
                 for (row, place) in order.enumerated() {
-                    let head = owners[joined[place]].adapter.parameters
+                    let head = owners[place].adapter.parameters
                     let logits = try ClassificationHead.logits(features.narrowed(0, from: row, length: 1), head)
-                    answers[joined[place]] = try logits.softmax(-1).elements(Float.self)
+                    answers[place] = try logits.softmax(-1).elements(Float.self)
                 }
             }
         }
@@ -100,21 +98,25 @@ public struct AdapterSet {
     /// - Throws: `HoneError` with code `.usage` where a row names an adapter that is not there.
     public func targetLosses(_ requests: [Request]) throws -> [(loss: Double, tokens: Int)] {
         let owners = try requests.map { try $0.adapter.map(specialist) }
-        let plain = try ExampleEncoder(base, options: owners.compactMap { $0 }.first?.adapter.encoding ?? .init())
+        var options = owners.compactMap { $0 }.first?.adapter.encoding ?? .init()
+        options.tasks = []
+        let plain = try ExampleEncoder(base, options: options)
         let encoded = try requests.indices.map {
             try (owners[$0]?.encoder ?? plain).encode(requests[$0].example)
         }
         var answers = [(loss: Double, tokens: Int)](repeating: (0, 0), count: requests.count)
-        func suits(_ place: Int) -> Bool { owners[place]?.transformer.attachments.suitsRowGroups ?? true }
-        let joined = requests.indices.filter(suits)
+        let attached = try requests.indices.map {
+            try owners[$0]?.transformer(for: encoded[$0]).attachments ?? Attachments()
+        }
+        let joined = requests.indices.filter { attached[$0].suitsRowGroups }
         for places in Specialist.batches(joined.map { encoded[$0].length }) {
-            let order = places.map { joined[$0] }
-                .sorted { (requests[$0].adapter ?? "", $0) < (requests[$1].adapter ?? "", $1) }
-            let transformer = try transformer(for: order.map { (requests[$0].adapter, owners[$0]) })
+            let order = ordered(places.map { joined[$0] }, requests, encoded)
+            let transformer = try transformer(for: order, requests, encoded, attached)
             let scores = try transformer.targetScores(inOneBatch: order.map { encoded[$0] }, padId: base.padId)
             for (place, score) in zip(order, scores) { answers[place] = (-score.logLikelihood, score.tokens) }
         }
-        for (name, own) in Dictionary(grouping: requests.indices.filter { !suits($0) }, by: { requests[$0].adapter }) {
+        let others = requests.indices.filter { !attached[$0].suitsRowGroups }
+        for (name, own) in Dictionary(grouping: others, by: { requests[$0].adapter }) {
             guard let name else { continue }
             let losses = try specialist(name).targetLosses(own.map { encoded[$0] })
             for (place, loss) in zip(own, losses) { answers[place] = loss }
@@ -122,17 +124,26 @@ public struct AdapterSet {
         return answers
     }
 
+    /// Rows of an adapter, and of one of its tasks, one after the other.
+    private func ordered(_ places: [Int], _ requests: [Request], _ rows: [EncodedExample]) -> [Int] {
+        places.sorted {
+            (requests[$0].adapter ?? "", rows[$0].task ?? 0, $0) < (requests[$1].adapter ?? "", rows[$1].task ?? 0, $1)
+        }
+    }
+
     /// The base with what successive rows have attached.
-    private func transformer(for rows: [(name: String?, owner: Specialist?)]) throws -> Transformer {
+    private func transformer(
+        for places: [Int], _ requests: [Request], _ rows: [EncodedExample], _ attached: [Attachments]
+    ) throws -> Transformer {
         var groups: [(rowCount: Int, attachments: Attachments)] = []
-        var last: String??
-        for (name, owner) in rows {
-            if let last, last == name {
+        var last: Int?
+        for place in places {
+            if let last, requests[last].adapter == requests[place].adapter, rows[last].task == rows[place].task {
                 groups[groups.count - 1].rowCount += 1
             } else {
-                groups.append((1, owner?.transformer.attachments ?? Attachments()))
-                last = .some(name)
+                groups.append((1, attached[place]))
             }
+            last = place
         }
         return try base.transformer.attaching(groups.count == 1 ? groups[0].attachments : .byRows(groups))
     }

@@ -44,6 +44,16 @@ public struct Specialist {
         }
     }
 
+    /// The base with what a row has attached: what its task wants.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` where the row does not say which of several tasks it belongs to.
+    public func transformer(for row: EncodedExample) throws -> Transformer {
+        guard transformers.count > 1, let routing = adapter.method as? any TaskRoutingMethod else {
+            return transformers[0]
+        }
+        return transformers[try routing.task(of: row)]
+    }
+
     /// Rows by what computes them: their task's transformer.
     private func byTask(_ rows: [EncodedExample]) throws -> [(transformer: Transformer, rows: [Int])] {
         guard transformers.count > 1, let routing = adapter.method as? any TaskRoutingMethod else {

@@ -149,6 +149,13 @@ import Testing
                 #expect(try (states.selecting(Tensor(own)) - alone).abs().max().item() < 1e-5)
             }
         }
+        // Beside rows of the base and of another adapter.
+        var set = AdapterSet(base: model)
+        try set.add(adapter, named: "several")
+        let requests = examples().map { AdapterSet.Request($0, adapter: $0.index % 5 == 4 ? nil : "several") }
+        for (place, answer) in try set.targetLosses(requests).enumerated() where requests[place].adapter != nil {
+            #expect(abs(answer.loss - together[place]) < 1e-5)
+        }
         // Another task's routing gives another result.
         var moved = rows[0]
         moved.task = 1
