@@ -80,6 +80,8 @@ def main():
     parser.add_argument("--test-rows", type=int, default=400)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--shot-steps", type=int, default=60)
+    parser.add_argument("--batch-size", default="32", help="of stage 1")
+    parser.add_argument("--layers", default="all", help="the layers that are adapted")
     parser.add_argument("--shots", default="16,32")
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--threads", default="2")
@@ -104,7 +106,7 @@ def main():
 
     figures = {"options": {key: str(value) for key, value in vars(options).items() if key not in ("hone", "out", "data")}}
     data = description(options.out / "tasks.yaml", several(0), labels, several(1))
-    common = ["--batch-size", "32", "--learning-rate", "1e-3", "--steps", options.steps]
+    common = ["--set", f"layers={options.layers}", "--batch-size", options.batch_size, "--learning-rate", "1e-3", "--steps", options.steps]
     ways = {"lora": ["--set", "rank=4", "--set", "alpha=1"], "poly": [], "mhr": ["--set", "splits=8"]}
     inventories = {}
     print(f"| stage 1, {len(tasks)} tasks | trained | training loss | accuracy | agreement of gradients |")
@@ -117,7 +119,7 @@ def main():
               f"{metrics['accuracy']['value']:.3f} | {metrics['gradient_alignment']:.3f} |", flush=True)
 
     adaptations = {
-        "LoRA": ("lora", [], "1e-3"), "Poly": ("poly", [], "1e-3"), "Poly-z": ("poly", ["--set", "tune=z"], "1e-3"),
+        "LoRA": ("lora", [], "1e-3"), "Poly": ("poly", [], "1e-3"),
         "MHR": ("mhr", [], "1e-3"), "MHR-z": ("mhr", ["--set", "tune=z"], "1e-3"),
         "MHR-mu": ("mhr", ["--set", "tune=mu"], "1e-3"),
     }
@@ -128,7 +130,9 @@ def main():
         for way, (method, settings, rate) in adaptations.items():
             shared = ["--method", method, "--init-adapter", inventories[method], *settings, "--batch-size", "16",
                       "--keep-head"]
-            own = {"0": [], **{shots: [] for shots in columns}}
+            # All ways from one inventory begin with one function.
+            starts = ["0"] if way in ("LoRA", "Poly", "MHR") else []
+            own = {shots: [] for shots in starts + columns}
             for shots in own:
                 for seed in range(options.draws if shots != "0" else 1):
                     name = f"{task}-{way}-{shots}-{seed}"
@@ -141,7 +145,7 @@ def main():
                     metrics, _ = train(options, data, name, *shared, *plan, "--seed", seed)
                     own[shots].append(metrics["accuracy"]["value"])
                     figures[name] = metrics
-            cells = [f"{statistics.mean(values):.3f}" + (f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else "")
+            cells = ([] if starts else ["as MHR"]) + [f"{statistics.mean(values):.3f}" + (f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else "")
                      for values in own.values()]
             print(f"| {way} | {metrics['trained_parameters']} | " + " | ".join(cells) + " |", flush=True)
             (options.out / "figures.json").write_text(json.dumps(figures, indent=1))
