@@ -47,7 +47,7 @@ extension AdaLoRA {
         }
     }
 
-    private static let parts = [".lora_A", ".lora_B", ".lora_E"]
+    static let parts = [".lora_A", ".lora_B", ".lora_E"]
     static let steps = "adalora.steps"
 
     /// Checks that the run has steps to allot ranks in.
@@ -66,7 +66,8 @@ extension AdaLoRA {
 
     /// Follows how much the loss feels every number, and switches the least important triplets off.
     public func afterStep(_ report: StepReport, _ parameters: inout ParameterSet) throws -> Bool {
-        let schedule = try Schedule(settings, total: report.totalSteps)
+        // `prepare` has refused what leaves no time; a run that only measures how long a step takes is not prepared.
+        guard let schedule = try? Schedule(settings, total: report.totalSteps) else { return false }
         let maps = try AdaLoRA.triplets(parameters)
         return try withoutGradients {
             var isChanged = false

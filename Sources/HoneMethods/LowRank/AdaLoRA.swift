@@ -132,4 +132,16 @@ public struct AdaLoRA: Method {
         try Orthogonality.penalty(
             AdaLoRA.triplets(parameters).map { ($0.down, $0.up) }, weight: settings.real("orthogonality"))
     }
+
+    /// How many triplets every map has kept.
+    public func figures(_ parameters: ParameterSet, of model: BaseModel) throws -> [MethodFigure] {
+        let ranks = try AdaLoRA.triplets(AdaLoRA.pruned(parameters)).map { (path: $0.path, rank: $0.values.size(0)) }
+        let (total, first) = (ranks.reduce(0) { $0 + $1.rank }, initialRank * ranks.count)
+        return [
+            RankFigures.map(
+                "Rank of every map",
+                note: "\(total) of \(first) triplets are left; the budget is \(settings.integer("target-rank") * ranks.count).",
+                ranks: ranks)
+        ]
+    }
 }

@@ -151,3 +151,39 @@ extension TriAdaptLoRA {
         map.uppers.append(try noise([after, after - before]))
     }
 }
+
+extension TriAdaptLoRA {
+    /// Where the total rank went, and when.
+    public func figures(_ parameters: ParameterSet, of model: BaseModel) throws -> [MethodFigure] {
+        let maps = try TriAdaptLoRA.maps(parameters)
+        let events = try History(parameters, maps: maps).events
+        let budget = settings.integer("reference-rank") * maps.count
+        let total = maps.reduce(0) { $0 + $1.rank }
+        var figures = [
+            RankFigures.map(
+                "Rank of every map", note: "The ranks add up to \(total); growth stops at \(budget).",
+                ranks: maps.map { ($0.path, $0.rank) })
+        ]
+        guard !events.isEmpty else { return figures }
+        let start = maps.map { $0.downs[0].size(0) }
+        figures.append(
+            RankFigures.byLayer(
+                "Mean rank of every layer", note: "At the start, and after the steps at which maps have grown.",
+                paths: maps.map(\.path),
+                times: [(name: "0", ranks: start)] + events.map { (name: String($0.step), ranks: $0.ranks) }))
+        var before = start
+        let rows = events.map { event in
+            defer { before = event.ranks }
+            let grown = zip(before, event.ranks).count { $0 != $1 }
+            return [
+                String(event.step), String(event.threshold), String(event.count), String(grown),
+                String(event.ranks.reduce(0, +)),
+            ]
+        }
+        figures.append(
+            MethodFigure(
+                "Growth", note: "Maps whose importance reached the threshold; of equal ones, all grow.",
+                .table(titles: ["step", "threshold", "to grow", "grown", "total rank"], rows: rows)))
+        return figures
+    }
+}

@@ -180,7 +180,7 @@ extension TriAdaptLoRA {
     }
 
     /// The parts of a block, by the names that they have.
-    static let parts: [(name: String, place: WritableKeyPath<Map, [Tensor]> & Sendable)] = [
+    static let parts: [(name: String, place: any WritableKeyPath<Map, [Tensor]> & Sendable)] = [
         (".lora_A", \.downs), (".lora_B", \.ups), (".lora_L", \.lowers), (".lora_U", \.uppers),
     ]
 

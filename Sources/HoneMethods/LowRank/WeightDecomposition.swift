@@ -27,7 +27,7 @@ enum WeightDecomposition {
         let dropout: DropoutSource?
 
         func output(_ output: Tensor, input: Tensor, of map: LinearMap) throws -> Tensor {
-            let gain = gain.to(output.dtype)
+            let gain = try gain.to(output.dtype)
             func update(_ input: Tensor) throws -> Tensor {
                 let inner = try input.linear(factors.down.to(input.dtype))
                 return try inner.linear(factors.up.to(input.dtype)) * factors.scale
