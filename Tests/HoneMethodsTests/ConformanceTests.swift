@@ -32,10 +32,12 @@ import Testing
             ) { lowRankCount($0) { 3 * ($0 + $1 + 1) } }
         case "triadaptlora":
             // Grows at the second step and after: also in the runs of eight steps that are stopped and resumed.
-            return ConformanceRow(
+            var row = ConformanceRow(
                 try Methods.make(name, typed: ["reference-rank": "4", "increment": "1", "interval": "2"]),
                 startsAtBase: true, learningRate: 1e-2
             ) { lowRankCount($0) { $0 + $1 + 2 } }
+            row.accumulationTolerance = 1e-4
+            return row
         case "full":
             return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 5e-3) { $0.parameterCount }
         default: throw HoneError(.usage, "the method has no row in the conformance matrix", item: name)
