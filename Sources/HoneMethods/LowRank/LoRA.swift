@@ -29,7 +29,7 @@ public struct LoRA: Method {
             Setting(
                 "b-rate-factor", .real(1, 0.001...1000),
                 "The learning rate of B, and of the rows' lengths, over that of A (LoRA+); its paper has 16."),
-        ])
+        ], isTriedByDefault: true)
 
     /// The values of the settings.
     public let settings: MethodSettings
