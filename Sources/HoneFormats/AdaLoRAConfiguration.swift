@@ -91,7 +91,8 @@ public struct AdaLoRAConfiguration: Hashable, Sendable {
         return try object.pairs.map { key, list in
             let flags = list.array?.map(\.bool) ?? [nil]
             guard key.hasSuffix(suffix), !flags.contains(where: { $0 == nil }) else {
-                throw fields.error("\(name).\(key)", "expected a name that ends with \(suffix) and a list of truth values")
+                throw fields.error(
+                    "\(name).\(key)", "expected a name that ends with \(suffix) and a list of truth values")
             }
             return Kept(module: String(key.dropLast(suffix.count)), isKept: flags.compactMap { $0 })
         }

@@ -124,8 +124,14 @@ import Testing
         (["peft_type": "ADALORA", "total_step": 9, "beta1": 1.5], "beta1", "not between"),
         (["peft_type": "ADALORA", "total_step": 9, "use_dora": true], "use_dora", "no weight-decomposed form"),
         (["peft_type": "ADALORA", "total_step": 9, "rank_pattern": [1]], "rank_pattern", "expected an object"),
-        (["peft_type": "ADALORA", "total_step": 9, "rank_pattern": ["q.lora_E": 3]], "rank_pattern.q.lora_E", "truth values"),
-        (["peft_type": "ADALORA", "total_step": 9, "rank_pattern": ["q": [true]]], "rank_pattern.q", "ends with .lora_E"),
+        (
+            ["peft_type": "ADALORA", "total_step": 9, "rank_pattern": ["q.lora_E": 3]], "rank_pattern.q.lora_E",
+            "truth values"
+        ),
+        (
+            ["peft_type": "ADALORA", "total_step": 9, "rank_pattern": ["q": [true]]], "rank_pattern.q",
+            "ends with .lora_E"
+        ),
         (["peft_type": "PROMPT_TUNING"], "num_virtual_tokens", "missing"),
         (["peft_type": "PROMPT_TUNING", "num_virtual_tokens": 0], "num_virtual_tokens", "not between"),
         (["peft_type": "PROMPT_TUNING", "num_virtual_tokens": 8, "token_dim": -1], "token_dim", "not between"),

@@ -56,13 +56,17 @@ import Testing
 
     @Test func `T5-base and GPT-2 have as many numbers to train as PEFT counts`() throws {
         // PEFT 0.21.2 prints these counts; a set's shapes follow from a model's configuration alone.
-        let gpt2 = try GPT2.configuration(ConfigReader([
-            "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12,
-        ], file: "gpt2"))
-        let t5 = try T5.configuration(ConfigReader([
-            "vocab_size": 32128, "d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12,
-            "num_heads": 12, "is_encoder_decoder": true, "decoder_start_token_id": 0,
-        ], file: "t5-base"))
+        let gpt2 = try GPT2.configuration(
+            ConfigReader(
+                [
+                    "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12,
+                ], file: "gpt2"))
+        let t5 = try T5.configuration(
+            ConfigReader(
+                [
+                    "vocab_size": 32128, "d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12,
+                    "num_heads": 12, "is_encoder_decoder": true, "decoder_start_token_id": 0,
+                ], file: "t5-base"))
         func count(_ model: TransformerConfiguration, _ targets: String) throws -> Int {
             let settings = try MethodSettings(LoRA.card, typed: ["targets": targets])
             return try LinearTargets.resolve(settings, in: model, for: "lora").reduce(0) {
@@ -135,7 +139,8 @@ import Testing
             return
         }
         let ranks = Set(try #require(try trained.method.lowRankFactors(trained.parameters)).map(\.rank))
-        #expect(Set(configuration.rankOverrides.map(\.value) + [configuration.rank]).isSuperset(of: ranks.subtracting([0])))
+        #expect(
+            Set(configuration.rankOverrides.map(\.value) + [configuration.rank]).isSuperset(of: ranks.subtracting([0])))
     }
 
     @Test func `a weight-decomposed change is more than a plain LoRA`() throws {

@@ -22,7 +22,8 @@ import Testing
 
     @Test func `gradients reach B alone at first, and everything after one step`() throws {
         let run = try ShortRun()
-        _ = try run.train(run.adapter(method(["reference-rank": "1", "orthogonality": "0"])), steps: 2) { parameters, step in
+        _ = try run.train(run.adapter(method(["reference-rank": "1", "orthogonality": "0"])), steps: 2) {
+            parameters, step in
             for parameter in parameters.trained {
                 let largest = try #require(parameter.tensor.gradient).abs().max().item()
                 #expect((largest > 0) == (step == 2 || parameter.name.contains(".lora_B.")), "\(parameter.name)")
@@ -236,7 +237,8 @@ import Testing
         #expect(Set(found).count > 1)
         let figures = try trained.method.figures(trained.parameters, of: run.model)
         #expect(figures.map(\.title) == ["Rank of every map", "Mean rank of every layer", "Growth"])
-        guard case .map(_, _, let values) = figures[0].content, case .map(let rows, let times, let means) = figures[1].content,
+        guard case .map(_, _, let values) = figures[0].content,
+            case .map(let rows, let times, let means) = figures[1].content,
             case .table(_, let log) = figures[2].content
         else {
             Issue.record("other kinds of figures")

@@ -103,7 +103,9 @@ struct AdapterTests {
         return names
     }
 
-    @Test("writes what it has read, number for number, and reads that to the same outputs", arguments: lora + prompts + trained)
+    @Test(
+        "writes what it has read, number for number, and reads that to the same outputs",
+        arguments: lora + prompts + trained)
     func roundTrip(name: String) throws {
         let loaded = try Loaded(name)
         let original = try encoderNames(Reference.tensors(loaded.folder + "/adapter_model.safetensors"))

@@ -19,13 +19,16 @@ struct LowRankTrainingTests {
         let saved: ParameterSet
 
         init(_ name: String) throws {
-            let fixtures = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
+            let fixtures =
+                URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
                 + "/HoneModelsTests/Fixtures/"
             folder = fixtures + "adapter-" + name
             let base = try #require(JSON.read(file: folder + "/reference.json")["base"]?.string)
             model = try BaseModel(folder: fixtures + base)
             expected = Dictionary(
-                uniqueKeysWithValues: try TensorFiles.read(folder + "/reference.safetensors").map { ($0.name, $0.tensor) })
+                uniqueKeysWithValues: try TensorFiles.read(folder + "/reference.safetensors").map {
+                    ($0.name, $0.tensor)
+                })
             (method, saved) = try Adapter.readMethod(AdapterFolderReader(path: folder), for: model)
         }
 

@@ -21,7 +21,8 @@ public struct AdaLoRA: Method {
             Setting("initial-rank", .integer(12, 1...4096), "The rank that every update starts with."),
             Setting("target-rank", .integer(8, 1...4096), "The mean rank of the updates that is left at the end."),
             Setting(
-                "alpha", .real(0, 0...65536), "The update is scaled by alpha / initial rank; 0 means twice the initial rank."),
+                "alpha", .real(0, 0...65536),
+                "The update is scaled by alpha / initial rank; 0 means twice the initial rank."),
             Setting("dropout", .real(0, 0...0.95), "The rate at which inputs of the update are dropped in training."),
             LinearTargets.targetsSetting, LinearTargets.layersSetting,
             Setting(
@@ -33,7 +34,8 @@ public struct AdaLoRA: Method {
             Setting("interval", .integer(1, 1...1_000_000), "Ranks are allotted anew after so many steps."),
             Setting("sensitivity-decay", .real(0.85, 0.001...0.999), "The decay of the sensitivity's running mean."),
             Setting("uncertainty-decay", .real(0.85, 0.001...0.999), "The decay of the uncertainty's running mean."),
-            Setting("orthogonality", .real(0.1, 0...1000), "The weight of the term that keeps triplets apart; 0 for none."),
+            Setting(
+                "orthogonality", .real(0.1, 0...1000), "The weight of the term that keeps triplets apart; 0 for none."),
         ])
 
     /// The values of the settings.
@@ -140,7 +142,8 @@ public struct AdaLoRA: Method {
         return [
             RankFigures.map(
                 "Rank of every map",
-                note: "\(total) of \(first) triplets are left; the budget is \(settings.integer("target-rank") * ranks.count).",
+                note:
+                    "\(total) of \(first) triplets are left; the budget is \(settings.integer("target-rank") * ranks.count).",
                 ranks: ranks)
         ]
     }

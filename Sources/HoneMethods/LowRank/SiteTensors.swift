@@ -22,7 +22,8 @@ struct SiteTensors {
     ) throws -> SiteTensors {
         let sites = PEFTModules.sites(of: model)
         let targets = Dictionary(
-            LinearTargets.all(model.configuration).map { ($0.path, $0) }) { first, _ in first }
+            LinearTargets.all(model.configuration).map { ($0.path, $0) }
+        ) { first, _ in first }
         var tensors = SiteTensors()
         for name in folder.tensorNames.sorted() where !folder.isHead(name) && !others.contains(name) {
             guard let (module, part) = split(name) else {

@@ -23,7 +23,8 @@ public struct TriAdaptLoRA: Method {
             Setting("reference-rank", .integer(8, 1...4096), "The mean rank of the updates that growth stops at."),
             Setting("initial-rank", .integer(1, 1...4096), "The rank that every update starts with."),
             Setting(
-                "increment", .integer(0, 0...4096), "By how much a map's rank grows at once; 0 for half the reference rank."),
+                "increment", .integer(0, 0...4096),
+                "By how much a map's rank grows at once; 0 for half the reference rank."),
             Setting(
                 "growth", .choice("linear", ["linear", "nonlinear", "fixed"]),
                 "How many maps grow at once: a share of the rest of the budget that rises with the steps, the rest to the power of "
@@ -31,12 +32,14 @@ public struct TriAdaptLoRA: Method {
             Setting("top", .integer(1, 1...65536), "How many maps grow at once where growth is fixed."),
             Setting(
                 "interval", .integer(0, 0...1_000_000), "Maps grow after so many steps; 0 for a twentieth of the run."),
-            Setting("growth-warmup", .integer(0, 0...1_000_000_000), "Nothing grows in so many steps at the beginning."),
+            Setting(
+                "growth-warmup", .integer(0, 0...1_000_000_000), "Nothing grows in so many steps at the beginning."),
             Setting(
                 "alpha", .real(0, 0...65536), "The update is scaled by alpha / rank; 0 means twice the reference rank."),
             Setting("dropout", .real(0, 0...0.95), "The rate at which inputs of the update are dropped in training."),
             LinearTargets.targetsSetting, LinearTargets.layersSetting,
-            Setting("orthogonality", .real(0.1, 0...1000), "The weight of the term that keeps ranks apart; 0 for none."),
+            Setting(
+                "orthogonality", .real(0.1, 0...1000), "The weight of the term that keeps ranks apart; 0 for none."),
             Setting("growth-weight-decay", .real(0, 0...1), "The weight decay of what grows."),
         ])
 
