@@ -11,6 +11,10 @@ public enum Methods {
         LoRA.self,
         AdaLoRA.self,
         TriAdaptLoRA.self,
+        LoFiT.self,
+        SoftInjection.self,
+        FunctionVector.self,
+        TaskVector.self,
         FullFineTuning.self,
     ]
 
