@@ -68,7 +68,9 @@ extension AdaLoRA {
     public func afterStep(_ report: StepReport, _ parameters: inout ParameterSet) throws -> Bool {
         // `prepare` has refused what leaves no time; a run that only measures how long a step takes is not prepared.
         guard let schedule = try? Schedule(settings, total: report.totalSteps) else { return false }
-        let maps = try AdaLoRA.triplets(parameters)
+        let all = try AdaLoRA.triplets(parameters)
+        // Training may go on from an adapter in which maps have lost every triplet.
+        let maps = all.filter { $0.values.size(0) > 0 }
         return try withoutGradients {
             var isChanged = false
             if report.step < schedule.last {
@@ -77,7 +79,7 @@ extension AdaLoRA {
             let ranks = maps.map { $0.values.size(0) }
             let first = ranks.reduce(0, +)
             let budget = schedule.budget(
-                at: report.step, first: first, last: min(first, settings.integer("target-rank") * maps.count))
+                at: report.step, first: first, last: min(first, settings.integer("target-rank") * all.count))
             let isDue =
                 report.step == schedule.last
                 || (schedule.initial + 1..<schedule.last).contains(report.step)
