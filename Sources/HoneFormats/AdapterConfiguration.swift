@@ -7,6 +7,8 @@ public struct AdapterConfiguration: Hashable, Sendable {
     public enum Method: Hashable, Sendable {
         /// Low-rank updates of linear maps (`LORA`), with DoRA and rank-stabilised scaling.
         case lora(LoRAConfiguration)
+        /// Low-rank updates whose ranks are allotted in training (`ADALORA`).
+        case adaLoRA(AdaLoRAConfiguration)
         /// Trained vectors before the input (`PROMPT_TUNING`).
         case promptTuning(PromptTuningConfiguration)
         /// Skills that tasks mix (`POLY`).
@@ -16,6 +18,7 @@ public struct AdapterConfiguration: Hashable, Sendable {
         public var peftType: String {
             switch self {
             case .lora: "LORA"
+            case .adaLoRA: "ADALORA"
             case .promptTuning: "PROMPT_TUNING"
             case .poly: "POLY"
             }
@@ -87,12 +90,14 @@ public struct AdapterConfiguration: Hashable, Sendable {
         taskType = try Self.taskType(&fields)
         switch type {
         case "LORA": method = .lora(try LoRAConfiguration(&fields))
+        case "ADALORA": method = .adaLoRA(try AdaLoRAConfiguration(&fields))
         case "PROMPT_TUNING": method = .promptTuning(try PromptTuningConfiguration(&fields))
         case "POLY": method = .poly(try PolyConfiguration(&fields))
         default:
             throw fields.error(
                 "peft_type",
-                "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads LORA, PROMPT_TUNING and POLY",
+                "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads LORA, ADALORA, POLY and "
+                    + "PROMPT_TUNING",
                 .unsupported)
         }
         other = fields.rest
@@ -117,6 +122,7 @@ public struct AdapterConfiguration: Hashable, Sendable {
         object["inference_mode"] = true
         switch method {
         case .lora(let configuration): configuration.write(to: &object)
+        case .adaLoRA(let configuration): configuration.write(to: &object)
         case .promptTuning(let configuration): configuration.write(to: &object)
         case .poly(let configuration): configuration.write(to: &object)
         }

@@ -12,6 +12,8 @@ public enum Methods {
         // Before Poly, so that PEFT's adapters of either are read, whatever their splits.
         MultiHeadRouting.self,
         Poly.self,
+        AdaLoRA.self,
+        TriAdaptLoRA.self,
         LoFiT.self,
         SoftInjection.self,
         FunctionVector.self,

@@ -7,8 +7,7 @@ extension SkillRouting {
     public func write(
         _ parameters: ParameterSet, for model: BaseModel, task: TaskShape, to folder: AdapterFolderWriter
     ) throws {
-        let modules = Dictionary(
-            uniqueKeysWithValues: model.family.modules(model.configuration).map { ($0.site, $0.module) })
+        let modules = PEFTModules.names(of: model)
         var tensors: [(name: String, tensor: Tensor)] = []
         var names: [String] = []
         for site in try SkillSite.all(parameters) {
@@ -18,7 +17,7 @@ extension SkillRouting {
                 (PolyTensor.down, site.inventory.down), (PolyTensor.up, site.inventory.up),
                 (PolyTensor.router, site.router),
             ] {
-                tensors.append(("base_model.model." + module + part, tensor))
+                tensors.append((PEFTModules.wrapper + module + part, tensor))
             }
         }
         let configuration = PolyConfiguration(
@@ -55,8 +54,9 @@ extension SkillRouting {
         guard !parameters.all.isEmpty else {
             throw HoneError(.badFile, "holds no tensors of skills", file: folder.tensorFile)
         }
-        try LoRA.checkComplete(
-            parameters, configuration.targetModules, for: model, folder: folder, part: SkillTensor.down)
+        try PEFTModules.checkComplete(
+            configuration.targetModules, for: model, folder: folder,
+            isAdapted: { parameters[$0 + SkillTensor.down] != nil })
         return (method, parameters)
     }
 
@@ -104,7 +104,7 @@ extension SkillRouting {
     private static func tensors(
         _ folder: AdapterFolderReader, _ configuration: PolyConfiguration, for model: BaseModel
     ) throws -> [String: Tensor] {
-        let sites = LoRA.moduleSites(of: model)
+        let sites = PEFTModules.sites(of: model)
         let widths = Dictionary(
             uniqueKeysWithValues: model.configuration.linearSites.compactMap { site in
                 if case .linear(let outputs, let inputs) = site.kind { (site.path, (outputs, inputs)) } else { nil }
@@ -117,7 +117,7 @@ extension SkillRouting {
             }
             let module = String(name.dropLast(part.file.count))
             guard let site = sites[module], let (outputs, inputs) = widths[site] else {
-                if LoRA.isUnused(module, by: model) { continue }
+                if PEFTModules.isUnused(module, by: model) { continue }
                 throw HoneError(
                     .mismatch, "the base model has no such module; this adapter is for another base",
                     file: folder.tensorFile, item: name)

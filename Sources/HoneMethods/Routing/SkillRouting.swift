@@ -110,8 +110,7 @@ extension SkillRouting {
     public func attachments(_ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?) throws
         -> Attachments
     {
-        try checkIsOneTask()
-        return try attachments(parameters, mixing: [(0, 1)], dropout: nil)[0]
+        try lowRankFactors(parameters)?.attachments(dropoutRate: 0, dropout: nil) ?? Attachments()
     }
 
     /// Each row's own task's updates.
@@ -156,8 +155,9 @@ extension SkillRouting {
             let downs = try update.down.unbound(0)
             let ups = try update.up.unbound(0)
             for (group, place) in placeOfGroup.enumerated() {
+                let factors = LowRankFactors(path: site.path, down: downs[place], up: ups[place], scale: scale)
                 all[group].linear[site.path] = [
-                    LoRA.Update(down: downs[place], up: ups[place], scale: scale)
+                    LowRankAttachment(factors: factors, dropoutRate: 0, dropout: nil)
                 ]
             }
         }
@@ -184,18 +184,15 @@ extension SkillRouting {
 
     /// `W + B̂ᵀ · Âᵀ / rank` of the only task.
     public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? {
-        try checkIsOneTask()
-        return try LoRA.merged(
-            withoutGradients { try updates(parameters, task: 0) }.map { ($0.path, $0.down, $0.up, scale) }, model: model
-        )
+        try lowRankFactors(parameters)?.mergedWeights(of: model)
     }
 
-    /// The low-rank update of each site for a task: `[rank, inputs]`, `[outputs, rank]`.
-    func updates(_ parameters: ParameterSet, task: Int) throws -> [(path: String, down: Tensor, up: Tensor)] {
-        try SkillSite.all(parameters).map { site in
-            let logits = try site.router.narrowed(0, from: checked(task), length: 1)
-            let update = try site.inventory.mixed(RoutingWeights.weights(logits, heads: heads))
-            return try (site.path, update.down.at(0), update.up.at(0))
+    /// The update of each site for the only task.
+    public func lowRankFactors(_ parameters: ParameterSet) throws -> [LowRankFactors]? {
+        try checkIsOneTask()
+        return try SkillSite.all(parameters).map { site in
+            let update = try site.inventory.mixed(RoutingWeights.weights(site.router, heads: heads))
+            return try LowRankFactors(path: site.path, down: update.down.at(0), up: update.up.at(0), scale: scale)
         }
     }
 }
