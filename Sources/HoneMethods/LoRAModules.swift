@@ -40,8 +40,8 @@ extension LoRA {
     ///
     /// - Throws: `HoneError` with code `.mismatch` that names the first such module.
     static func checkComplete(
-        _ parameters: ParameterSet, _ targets: LoRAConfiguration.Modules?, for model: BaseModel,
-        folder: AdapterFolderReader
+        _ parameters: ParameterSet, _ targets: LoRAConfiguration.Modules?, tensor: String = ".lora_A",
+        for model: BaseModel, folder: AdapterFolderReader
     ) throws {
         let other = try AdapterConfiguration.read(folder: folder.path).other
         // These take modules out again.
@@ -59,7 +59,7 @@ extension LoRA {
             isNamed = { module in (try? pattern.wholeMatch(in: module)) != nil }
         }
         for (site, module, file) in model.family.modules(model.configuration)
-        where parameters[site + ".lora_A"] == nil && (isNamed(module) || isNamed(file)) {
+        where parameters[site + tensor] == nil && (isNamed(module) || isNamed(file)) {
             throw HoneError(
                 .mismatch, "the configuration names this module, and the file holds nothing for it",
                 file: folder.tensorFile, item: module)

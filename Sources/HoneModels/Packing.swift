@@ -30,7 +30,7 @@ struct Packing {
     ) throws {
         guard device == .cpu, dtype == .float32 || dtype == .bfloat16, given.side == .right, cache == nil,
             Packing.fits(configuration, length: given.length), attachments.prompts.isEmpty,
-            attachments.states.isEmpty,
+            attachments.states.values.allSatisfy({ $0.allSatisfy(\.actsOnTokens) }),
             attachments.linear.values.allSatisfy({ $0.allSatisfy { $0.actsOnTokens } })
         else { return nil }
         rowCount = given.rowCount
@@ -101,7 +101,8 @@ struct Packing {
     /// row's beginning, and nothing is drawn.
     static func shares(_ configuration: TransformerConfiguration, _ attachments: Attachments) -> Bool {
         configuration.isCausal && !configuration.computesExactly && configuration.positionlessToken == nil
-            && attachments.prompts.isEmpty
+            && attachments.prompts.isEmpty && attachments.prefixes.isEmpty
+            && attachments.states.values.allSatisfy { $0.allSatisfy(\.actsOnTokens) }
             && attachments.linear.values.allSatisfy { $0.allSatisfy { $0.actsOnTokens && $0.isDeterministic } }
     }
 

@@ -70,6 +70,7 @@ public struct Transformer {
             kept.weights = attachments.weights.filter { names.contains($0.key) }
             kept.linear = attachments.linear.filter { !$0.key.hasPrefix("decoder.") }
             kept.states = attachments.states.filter { !$0.key.hasPrefix("decoder.") }
+            kept.prefixes = attachments.prefixes.filter { !$0.key.hasPrefix("decoder.") }
             return try Transformer(
                 configuration: own, weights: weights.filter { names.contains($0.key) }, attachments: kept)
         }
@@ -149,7 +150,7 @@ public struct Transformer {
 
     /// Whether equal beginnings of rows are computed once where the batch allows it.
     public var sharesPrefixes: Bool {
-        device == .cpu && decoder == nil && attachments.states.isEmpty && Packing.shares(configuration, attachments)
+        device == .cpu && decoder == nil && Packing.shares(configuration, attachments)
     }
 
     /// What the decoder of an encoder-decoder looks at: the encoder's states over a batch of inputs, with attached prompts.
