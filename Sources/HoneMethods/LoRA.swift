@@ -188,6 +188,7 @@ extension LoRA {
                 .unsupported, "weight-decomposed adapters (DoRA) are not supported",
                 file: folder.path + "/" + AdapterConfiguration.fileName, item: "use_dora")
         }
+        try folder.refuseModulesToSave(configuration.modulesToSave)
         try refuseMore(configuration, file: folder.path + "/" + AdapterConfiguration.fileName)
         let sites = moduleSites(of: model)
         var parameters = ParameterSet()
@@ -263,11 +264,6 @@ extension LoRA {
     private static func refuseMore(_ configuration: LoRAConfiguration, file: String) throws {
         guard configuration.bias == .none else {
             throw HoneError(.unsupported, "adapters with trained biases are not supported", file: file, item: "bias")
-        }
-        // A head is trained anew for the task at hand; any other module would be missing silently.
-        guard (configuration.modulesToSave ?? []).allSatisfy({ ["classifier", "score"].contains($0) }) else {
-            throw HoneError(
-                .unsupported, "modules that are saved whole are not supported", file: file, item: "modules_to_save")
         }
         for override in configuration.alphaOverrides where !isQuickToMatch(override.pattern) {
             throw HoneError(

@@ -60,7 +60,7 @@ public struct LinearMap {
             return try maps.map { try $0(input) }
         }
         if maps.count > 1, maps.contains(where: \.changesInput) {
-            return try maps.flatMap { try outputs(of: [$0], input) }
+            return try maps.flatMap { try LinearMap.outputs(of: [$0], input) }
         }
         let input = try maps.first?.entering(input) ?? input
         let segmented = maps.map { $0.onlyAttachment?.segmentedUpdates(of: input) }
