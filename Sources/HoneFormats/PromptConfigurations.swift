@@ -85,7 +85,8 @@ public struct PrefixTuningConfiguration: Hashable, Sendable {
 
     func write(to object: inout JSONObject) {
         PromptTuningConfiguration(
-            virtualTokens: virtualTokens, tokenDimension: tokenDimension, layers: layers, attentionHeads: attentionHeads,
+            virtualTokens: virtualTokens, tokenDimension: tokenDimension, layers: layers,
+            attentionHeads: attentionHeads,
             transformerSubmodules: transformerSubmodules
         ).write(to: &object)
         object["prefix_projection"] = .bool(projects)

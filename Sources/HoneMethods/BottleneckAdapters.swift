@@ -11,9 +11,11 @@ public struct BottleneckAdapters: Method {
     public static let card = MethodCard(
         name: "adapters", title: "Bottleneck adapters",
         summary: "Puts small trained networks behind the sublayers of each layer; the base stays frozen.",
-        advice: "As accurate as LoRA at a similar size, but adds work to every pass and cannot be merged. For comparisons, and where "
+        advice:
+            "As accurate as LoRA at a similar size, but adds work to every pass and cannot be merged. For comparisons, and where "
             + "a change of states that is not linear is wanted.",
-        paper: "Houlsby et al. 2019, arXiv 1902.00751; after the feed-forward sublayer alone: Pfeiffer et al. 2021, arXiv 2005.00247",
+        paper:
+            "Houlsby et al. 2019, arXiv 1902.00751; after the feed-forward sublayer alone: Pfeiffer et al. 2021, arXiv 2005.00247",
         training: .gradient, costRank: 4, learningRates: [1e-3, 3e-4, 3e-3],
         settings: [
             Setting(

@@ -8,8 +8,10 @@ public struct DePT: Method {
     /// What it is.
     public static let card = MethodCard(
         name: "dept", title: "Decomposed prompt tuning (DePT)",
-        summary: "Trains a short prompt and a low-rank correction of the input's embeddings by place; the model stays frozen.",
-        advice: "As prompt tuning with a long prompt, with shorter rows: where prompts are wanted and time matters. The correction "
+        summary:
+            "Trains a short prompt and a low-rank correction of the input's embeddings by place; the model stays frozen.",
+        advice:
+            "As prompt tuning with a long prompt, with shorter rows: where prompts are wanted and time matters. The correction "
             + "knows places, not words: inputs should begin alike.",
         paper: "Shi and Lipani 2024, arXiv 2309.05173", training: .gradient, costRank: 2,
         learningRates: [1e-2, 3e-2, 3e-3], settings: DecomposedPrompt.settings)

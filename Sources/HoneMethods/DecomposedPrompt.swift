@@ -19,11 +19,13 @@ struct DecomposedPrompt {
             Setting("alpha", .real(8, 1e-6...65536), "The correction is scaled by alpha / sqrt(rank)."),
             Setting(
                 "budget", .integer(0, 0...65536),
-                "Train as many numbers as a plain prompt of this length has, at most: the rank is solved for; 0 leaves it as it is."),
+                "Train as many numbers as a plain prompt of this length has, at most: the rank is solved for; 0 leaves it as it is."
+            ),
             Setting(
                 "low-rank-rate", .real(0.01, 1e-6...1e3), "The correction's learning rate over that of the prompt."),
             Setting(
-                "strict", .flag(false), "Refuse training rows of more tokens than the correction reaches, in place of counting them."),
+                "strict", .flag(false),
+                "Refuse training rows of more tokens than the correction reaches, in place of counting them."),
         ] + PromptStart.settings
 
     /// How many vectors stand before the input.
@@ -67,7 +69,8 @@ struct DecomposedPrompt {
                 .mismatch, "rank \(rank) is above the \(places) x \(width) matrix", item: "\(method) rank")
         }
         // Before the patches of an image, prompts take no positions.
-        guard model.patches != nil || model.positions == .none || length + (rank > 0 ? places : 1) <= model.maximumLength
+        guard
+            model.patches != nil || model.positions == .none || length + (rank > 0 ? places : 1) <= model.maximumLength
         else {
             throw HoneError(
                 .mismatch,
@@ -107,14 +110,16 @@ struct DecomposedPrompt {
 
     /// The rate of the correction's factors.
     static func rule(for parameter: Parameter, _ settings: MethodSettings) -> TrainingRule {
-        parameter.name.hasPrefix("delta_") ? TrainingRule(learningRateFactor: settings.real("low-rank-rate")) : TrainingRule()
+        parameter.name.hasPrefix("delta_")
+            ? TrainingRule(learningRateFactor: settings.real("low-rank-rate")) : TrainingRule()
     }
 
     /// Says, or refuses, how many training rows are longer than what the correction reaches, and how large a plain prompt would be.
     func prepare(_ settings: MethodSettings, _ context: TrainingContext, trained: Int, for method: String) throws {
         let longer = context.rows.count { $0.ids.count > places }
         if rank > 0, longer > 0 {
-            let sentence = "\(longer) of \(context.rows.count) training rows have more tokens than the \(places) places of the correction"
+            let sentence =
+                "\(longer) of \(context.rows.count) training rows have more tokens than the \(places) places of the correction"
             guard !settings.flag("strict") else { throw HoneError(.badData, sentence, item: "\(method) places") }
             try context.note(sentence + "; the later tokens are left as they are")
         }
@@ -151,21 +156,29 @@ struct DecomposedPrompt {
     static func write(
         _ parameters: ParameterSet, for model: BaseModel, task: TaskShape, to folder: AdapterFolderWriter
     ) throws {
-        guard parameters["delta_A"] == nil, let prompt = parameters["prompt"] else { return try folder.write(parameters) }
+        guard parameters["delta_A"] == nil, let prompt = parameters["prompt"] else {
+            return try folder.write(parameters)
+        }
         try PromptTuning.write(prompt, for: model, task: task, to: folder)
     }
 
     /// The prompt's nearest words, and how large the correction is at each place.
-    func figures(_ parameters: ParameterSet, prompt: Tensor?, alpha: Double, of model: BaseModel) throws -> [MethodFigure] {
+    func figures(_ parameters: ParameterSet, prompt: Tensor?, alpha: Double, of model: BaseModel) throws
+        -> [MethodFigure]
+    {
         var figures = [
-            MethodFigure("Size", .sentences([equivalent(parameters.all.reduce(0) { $0 + ($1.group == .adapter ? $1.tensor.count : 0) })]))
+            MethodFigure(
+                "Size",
+                .sentences([equivalent(parameters.all.reduce(0) { $0 + ($1.group == .adapter ? $1.tensor.count : 0) })])
+            )
         ]
         if let prompt, let nearest = try PromptStart.nearest(prompt, in: model) { figures.append(nearest) }
         if let correction = try withoutGradients({ try DecomposedPrompt.correction(parameters, alpha: alpha) }) {
             let lengths = try correction.detached().norm([1]).elements(Double.self)
             figures.append(
                 MethodFigure(
-                    "Correction by place", note: "The length of what is added to the embedding of the input's token at a place.",
+                    "Correction by place",
+                    note: "The length of what is added to the embedding of the input's token at a place.",
                     .curves(
                         [.init(name: "length", points: lengths.enumerated().map { (Double($0.offset), $0.element) })],
                         horizontal: "place", vertical: "length")))

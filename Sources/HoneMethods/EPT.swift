@@ -17,17 +17,23 @@ public struct EPT: Method {
     public static let card = MethodCard(
         name: "ept", title: "Efficient prompt tuning (EPT)",
         summary: "DePT with a prompt that is fused with the correction and projected into several spaces under a gate.",
-        advice: "For comparisons with DePT and prompt tuning: the same cost when used, some more parameters in training. Fusion and "
+        advice:
+            "For comparisons with DePT and prompt tuning: the same cost when used, some more parameters in training. Fusion and "
             + "spaces are reconstructed from the paper's abstract: its figures are not to be expected.",
-        paper: "Lan et al. 2025, arXiv 2405.11464; decomposition: Shi and Lipani 2024, arXiv 2309.05173", training: .gradient,
+        paper: "Lan et al. 2025, arXiv 2405.11464; decomposition: Shi and Lipani 2024, arXiv 2309.05173",
+        training: .gradient,
         costRank: 2, learningRates: [1e-2, 3e-2, 3e-3],
         settings: DecomposedPrompt.settings + [
             Setting("fusion", .flag(true), "Let the prompt attend to the correction."),
             Setting("spaces", .integer(4, 0...64), "How many spaces the prompt is projected into; 0 for none."),
             Setting("bottleneck", .integer(16, 1...4096), "The width of the fusion's attention and of the spaces."),
             Setting("activation", .choice("gelu", ["gelu", "relu", "tanh"]), "The function inside a space."),
-            Setting("gate", .choice("prompt", ["prompt", "row"]), "One gate for the prompt, or one for each of its vectors."),
-            Setting("fold", .flag(false), "Keep only what is needed for use when training ends; it cannot go on from there."),
+            Setting(
+                "gate", .choice("prompt", ["prompt", "row"]), "One gate for the prompt, or one for each of its vectors."
+            ),
+            Setting(
+                "fold", .flag(false), "Keep only what is needed for use when training ends; it cannot go on from there."
+            ),
         ])
 
     /// The values of the settings.
@@ -127,7 +133,8 @@ public struct EPT: Method {
             let inner = try bent(prompt.matmul(down))
             let projected = try inner.matmul(parameters.tensor("spaces.\(space).up"))
             // [1] or [length], beside [length, width].
-            result = try result + (gate.map { try projected * $0.at(space, dimension: -1).reshaped([-1, 1]) } ?? projected)
+            result =
+                try result + (gate.map { try projected * $0.at(space, dimension: -1).reshaped([-1, 1]) } ?? projected)
         }
         return result
     }
@@ -188,7 +195,8 @@ public struct EPT: Method {
     public func figures(_ parameters: ParameterSet, of model: BaseModel) throws -> [MethodFigure] {
         let correction = try DecomposedPrompt.correction(parameters, alpha: settings.real("alpha"))
         var figures = try sizes(model.configuration).figures(
-            parameters, prompt: reconstructed(parameters, correction: correction), alpha: settings.real("alpha"), of: model)
+            parameters, prompt: reconstructed(parameters, correction: correction), alpha: settings.real("alpha"),
+            of: model)
         if let gate = try withoutGradients({ try gate(parameters)?.detached() }) {
             let byRow = try gate.rank == 1 ? gate.unsqueezed(0) : gate
             let values = try (0..<byRow.size(0)).map { try byRow.at($0).elements(Double.self) }

@@ -12,7 +12,8 @@ public struct IA3: Method {
     public static let card = MethodCard(
         name: "ia3", title: "Scaled activations ((IA)³)",
         summary: "Multiplies keys, values and feed-forward activations by trained vectors; the base stays frozen.",
-        advice: "A few vectors a layer: smaller than LoRA by a factor of ten, and merges at no cost. Made for few rows; with many, "
+        advice:
+            "A few vectors a layer: smaller than LoRA by a factor of ten, and merges at no cost. Made for few rows; with many, "
             + "LoRA reaches further.",
         paper: "Liu et al. 2022, arXiv 2205.05638", peftType: "IA3", training: .gradient, costRank: 3,
         learningRates: [1e-2, 3e-3, 3e-2],

@@ -13,7 +13,8 @@ public struct PrefixTuning: Method {
     public static let card = MethodCard(
         name: "prefix", title: "Prefix tuning",
         summary: "Trains keys and values that stand before those of every input in every layer; the base stays frozen.",
-        advice: "Stronger than a prompt of the same length, since every layer sees its own; takes positions, cannot be merged, and "
+        advice:
+            "Stronger than a prompt of the same length, since every layer sees its own; takes positions, cannot be merged, and "
             + "learns more slowly than LoRA on small models.",
         paper: "Li and Liang 2021, arXiv 2101.00190", peftType: "PREFIX_TUNING", training: .gradient, costRank: 3,
         learningRates: [1e-2, 3e-3, 3e-2],
@@ -27,7 +28,8 @@ public struct PrefixTuning: Method {
                 "projection", .flag(false),
                 "Train a vector a position and a network with one hidden layer that makes the keys and values of it; the network "
                     + "is not kept."),
-            Setting("projection-width", .integer(0, 0...65536), "The width inside that network; 0 for that of the keys."),
+            Setting(
+                "projection-width", .integer(0, 0...65536), "The width inside that network; 0 for that of the keys."),
             Setting(
                 "layout", .choice("native", ["native", "peft"]),
                 "Of an encoder-decoder: prefixes for all of its attention, or PEFT's layout, in which only the decoder has some and "
@@ -172,7 +174,8 @@ public struct PrefixTuning: Method {
             attentionHeads: only.heads, transformerSubmodules: model.configuration.decoder == nil ? 1 : 2,
             // What is stored has gone through the projection already; PEFT makes no use of its width then.
             projects: projects,
-            projectionWidth: settings.integer("projection-width") > 0 ? settings.integer("projection-width") : only.width)
+            projectionWidth: settings.integer("projection-width") > 0
+                ? settings.integer("projection-width") : only.width)
         try folder.writePEFT(.prefixTuning(configuration), tensors: tensors, model: model, task: task)
     }
 

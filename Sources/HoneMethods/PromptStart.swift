@@ -9,7 +9,8 @@ enum PromptStart {
     static let settings = [
         Setting(
             "initialisation", .choice("vocabulary", ["vocabulary", "random", "text"]),
-            "Start from the vectors of tokens drawn from the vocabulary, from noise of their size, or from those of a text."),
+            "Start from the vectors of tokens drawn from the vocabulary, from noise of their size, or from those of a text."
+        ),
         Setting("text", .text(""), "With `text`: the text, repeated or cut to the number of vectors."),
     ]
 
@@ -30,12 +31,14 @@ enum PromptStart {
     /// its positions (Jia et al. 2022).
     ///
     /// - Throws: `HoneError` with code `.mismatch` for a text without tokens.
-    static func vectors(_ length: Int, _ settings: MethodSettings, for model: BaseModel, random: inout RandomStream) throws
+    static func vectors(_ length: Int, _ settings: MethodSettings, for model: BaseModel, random: inout RandomStream)
+        throws
         -> Tensor
     {
         let (weights, device) = (model.transformer.weights, model.transformer.device)
         guard let table = weights["embeddings.tokens.weight"] ?? weights["embeddings.positions.weight"] else {
-            return try random.normal([length, model.configuration.tokenWidth], mean: 0, standardDeviation: 0.02).to(device)
+            return try random.normal([length, model.configuration.tokenWidth], mean: 0, standardDeviation: 0.02).to(
+                device)
         }
         func rows(_ ids: Tensor) throws -> Tensor { try table.selecting(ids.to(device)).to(.float32).cloned() }
         let choice = model.readsImages ? "random" : settings.choice("initialisation")
@@ -86,7 +89,8 @@ enum PromptStart {
             }
             return MethodFigure(
                 "Nearest words of each prompt vector",
-                note: "By the angle between the vectors, with its cosine; the last column is the vector's length over the mean "
+                note:
+                    "By the angle between the vectors, with its cosine; the last column is the vector's length over the mean "
                     + "length of a word's.",
                 .table(titles: ["vector"] + (1...count).map { "nearest \($0)" } + ["length"], rows: rows))
         }

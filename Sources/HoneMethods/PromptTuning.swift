@@ -13,7 +13,7 @@ public struct PromptTuning: Method {
         paper: "Lester, Al-Rfou and Constant 2021, arXiv 2104.08691", peftType: "PROMPT_TUNING", training: .gradient,
         costRank: 2, learningRates: [1e-2, 3e-3, 3e-2],
         settings: [
-            Setting("length", .integer(16, 1...1024), "How many vectors."),
+            Setting("length", .integer(16, 1...1024), "How many vectors.")
         ] + PromptStart.settings)
 
     /// The values of the settings.
@@ -97,7 +97,8 @@ public struct PromptTuning: Method {
         if configuration.transformerSubmodules == 2 {
             guard prompt.rank == 2, prompt.size(0) == 2 * configuration.virtualTokens else {
                 throw HoneError(
-                    .mismatch, "shape \(prompt.shape) is not that of \(configuration.virtualTokens) vectors for each stack",
+                    .mismatch,
+                    "shape \(prompt.shape) is not that of \(configuration.virtualTokens) vectors for each stack",
                     file: folder.tensorFile, item: "prompt_embeddings")
             }
             prompt = try prompt.narrowed(0, from: 0, length: configuration.virtualTokens).cloned()

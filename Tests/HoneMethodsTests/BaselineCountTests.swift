@@ -48,7 +48,9 @@ import Testing
 
     private func lora(_ targets: String, _ model: TransformerConfiguration) throws -> Int {
         let settings = try MethodSettings(LoRA.card, typed: ["rank": "8", "targets": targets])
-        return try LinearTargets.resolve(settings, in: model, for: "lora").reduce(0) { $0 + 8 * ($1.outputs + $1.inputs) }
+        return try LinearTargets.resolve(settings, in: model, for: "lora").reduce(0) {
+            $0 + 8 * ($1.outputs + $1.inputs)
+        }
     }
 
     @Test func `LoRA of rank 8 on T5-base's queries and values, and on GPT-2's joined map`() throws {
@@ -92,7 +94,8 @@ import Testing
     ) throws {
         let model = try t5()
         func sizes(_ more: [String: String]) throws -> DecomposedPrompt {
-            let settings = try MethodSettings(DePT.card, typed: ["length": "\(length)", "places": "256"].merging(more) { $1 })
+            let settings = try MethodSettings(
+                DePT.card, typed: ["length": "\(length)", "places": "256"].merging(more) { $1 })
             return try DecomposedPrompt(settings, model, for: "dept")
         }
         #expect(try total(sizes(["rank": "\(rank)"]).shapes) == 76_800)
@@ -104,7 +107,8 @@ import Testing
         let model = try t5()
         let (m, r, s, d, b, k) = (60, 30, 256, 768, 16, 4)
         let method = EPT(
-            try MethodSettings(EPT.card, typed: ["length": "\(m)", "rank": "\(r)", "bottleneck": "\(b)", "spaces": "\(k)"]))
+            try MethodSettings(
+                EPT.card, typed: ["length": "\(m)", "rank": "\(r)", "bottleneck": "\(b)", "spaces": "\(k)"]))
         #expect(try total(method.shapes(model)) == m * d + r * (s + d) + 4 * d * b + k * 2 * d * b + d * k + k)
         let budgeted = EPT(try MethodSettings(EPT.card, typed: ["length": "10", "budget": "300"]))
         let count = try total(budgeted.shapes(model))

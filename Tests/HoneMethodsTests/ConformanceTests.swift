@@ -21,7 +21,8 @@ import Testing
             let more = name == "ept" ? ["spaces": "2", "bottleneck": "4"] : [:]
             var row = ConformanceRow(
                 try Methods.make(
-                    name, typed: ["length": "5", "rank": "3", "places": "40", "low-rank-rate": "0.5"].merging(more) { $1 }),
+                    name,
+                    typed: ["length": "5", "rank": "3", "places": "40", "low-rank-rate": "0.5"].merging(more) { $1 }),
                 startsAtBase: false, learningRate: 5e-2
             ) { model in
                 let width = model.tokenWidth
@@ -45,7 +46,8 @@ import Testing
             var row = ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 5e-2) { model in
                 model.stacks.reduce(0) { count, stack in
                     let keys = stack.keyValueHeadCount * stack.headWidth
-                    let own = stack.attentionInput == .separate ? 2 * keys : stack.headCount * stack.headWidth + 2 * keys
+                    let own =
+                        stack.attentionInput == .separate ? 2 * keys : stack.headCount * stack.headWidth + 2 * keys
                     let cross = stack.hasCrossAttention ? 2 * stack.headCount * stack.headWidth : 0
                     return count + stack.layerCount * (own + cross + stack.innerWidth)
                 }
@@ -57,7 +59,8 @@ import Testing
                 try Methods.make(name, typed: ["width": "4"]), startsAtBase: true, learningRate: 1e-2
             ) { model in
                 model.stacks.reduce(0) { count, stack in
-                    count + stack.layerCount * (stack.hasCrossAttention ? 3 : 2) * (2 * 4 * stack.width + stack.width + 4)
+                    count + stack.layerCount * (stack.hasCrossAttention ? 3 : 2)
+                        * (2 * 4 * stack.width + stack.width + 4)
                 }
             }
         case "bitfit":

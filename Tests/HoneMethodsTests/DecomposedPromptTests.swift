@@ -155,7 +155,8 @@ import Testing
         #expect(try states(bare, moved(bare)) == states(dept, moved(dept)))
     }
 
-    @Test func `a folded adapter computes the same with a prompt and a correction alone, also from its folder`() throws {
+    @Test func `a folded adapter computes the same with a prompt and a correction alone, also from its folder`() throws
+    {
         let method = try #require(try make("ept") as? EPT)
         let parameters = try moved(method)
         let folded = try method.folded(parameters)
@@ -176,7 +177,8 @@ import Testing
             let method = try make(name, ["rank": "0"])
             let parameters = try moved(method)
             let adapter = Adapter(
-                method: method, task: .generation, labels: [], parameters: parameters, encoding: .init(maximumLength: 40))
+                method: method, task: .generation, labels: [], parameters: parameters,
+                encoding: .init(maximumLength: 40))
             let folder = try scratch.folder("peft-" + name)
             try adapter.write(to: folder, for: model)
             #expect(try AdapterConfiguration.read(folder: folder).method.peftType == "PROMPT_TUNING")
@@ -219,8 +221,10 @@ import Testing
         var plan = TrainingPlan(steps: steps, learningRate: 1e-2)
         plan.batchSize = 4
         var notes: [String] = []
-        let outcome = try Trainer(model: model, adapter: adapter, examples: task.examples.map(encoder.encode), plan: plan)
-            .run(report: { if case .note(let note) = $0 { notes.append(note) } })
+        let outcome = try Trainer(
+            model: model, adapter: adapter, examples: task.examples.map(encoder.encode), plan: plan
+        )
+        .run(report: { if case .note(let note) = $0 { notes.append(note) } })
         return (outcome.parameters, notes)
     }
 
@@ -275,7 +279,8 @@ import Testing
 
 /// Where prompts start.
 @Suite struct PromptStartTests {
-    @Test func `a prompt starts from the vectors of a text, as PEFT's: repeated or cut, with the text's own special tokens`()
+    @Test
+    func `a prompt starts from the vectors of a text, as PEFT's: repeated or cut, with the text's own special tokens`()
         throws
     {
         let scratch = try TemporaryFolder()
@@ -291,8 +296,11 @@ import Testing
             let expected = try table.selecting(Tensor((0..<length).map { ids[$0 % 5] }))
             #expect(try start.elements(Float.self) == expected.elements(Float.self))
             // Each is the word that it is nearest to.
-            guard case .table(_, let rows) = try method.figures(
-                { var set = ParameterSet(); set.set("prompt_embeddings", start); return set }(), of: model)[0].content
+            guard
+                case .table(_, let rows) = try method.figures(
+                    {
+                        var set = ParameterSet(); set.set("prompt_embeddings", start); return set
+                    }(), of: model)[0].content
             else { continue }
             let tokenizer = try model.tokenizer
             #expect(rows.enumerated().allSatisfy { $1[1] == "\(tokenizer.token(ids[$0 % 5]) ?? "") 1.00" })
@@ -306,7 +314,8 @@ import Testing
             let method = try Methods.make("prompt", typed: ["initialisation": "text", "text": text])
             let error = #expect(throws: HoneError.self, "\(text)") {
                 try Adapter.initial(
-                    method, for: model, task: .classification(classes: 2), labels: ["a", "b"], encoding: .init(), seed: 0)
+                    method, for: model, task: .classification(classes: 2), labels: ["a", "b"], encoding: .init(),
+                    seed: 0)
             }
             #expect(error?.code == .mismatch)
         }

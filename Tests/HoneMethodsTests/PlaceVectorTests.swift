@@ -64,7 +64,9 @@ import Testing
     }
 
     @Test(arguments: [TinyModel.llama, .gpt2])
-    func `it reaches the same token with padding before it, from a cache, and where a beginning is shared`(kind: TinyModel)
+    func `it reaches the same token with padding before it, from a cache, and where a beginning is shared`(
+        kind: TinyModel
+    )
         throws
     {
         let model = try kind.load(in: scratch)
@@ -78,7 +80,9 @@ import Testing
             let expectedCache = KeyValueCache(for: model.configuration)
             let (given, wanted) = (same(rows, 20).map { $0.prefix(4) }, same(rows, 30).map { $0.prefix(4) })
             for (start, end) in [(0, 2), (2, 3), (3, 4)] {
-                func read(_ rows: [ArraySlice<Int>], _ transformer: Transformer, _ cache: KeyValueCache) throws -> Tensor {
+                func read(_ rows: [ArraySlice<Int>], _ transformer: Transformer, _ cache: KeyValueCache) throws
+                    -> Tensor
+                {
                     // One row is a token behind the others from the beginning on.
                     let pieces = rows.enumerated().map { row, ids -> [Int] in
                         let shift = row == 1 ? 1 : 0
@@ -107,7 +111,9 @@ import Testing
         var attachments = Attachments()
         var random = RandomStream(seed: 2, name: "vectors")
         attachments.placeVectors = [try random.normal([2, model.configuration.tokenWidth])]
-        let whole = try Tensor.concatenated([attachments.placeVectors[0], .zeros([30, model.configuration.tokenWidth])])
+        let whole = try Tensor.concatenated([
+            attachments.placeVectors[0], .zeros([30, model.configuration.tokenWidth]),
+        ])
         var longer = Attachments()
         longer.placeVectors = [whole]
         let rows = try rows(model)

@@ -51,8 +51,10 @@ import Testing
             }
             _ = try model.transformer.states(TokenBatch([ids]), cache: cache)
             let parts = layers.flatMap { [$0.keys, $0.values] }.compactMap { $0 }
-            return try Tensor.stacked(parts.map { try $0.at(0).transpose(0, 1) }, dimension: 1).reshaped([ids.count, -1])
-                .contiguous()
+            return try Tensor.stacked(parts.map { try $0.at(0).transpose(0, 1) }, dimension: 1).reshaped([
+                ids.count, -1,
+            ])
+            .contiguous()
         }
     }
 
@@ -79,7 +81,8 @@ import Testing
         #expect(try table.elements(Float.self) != again.elements(Float.self))
     }
 
-    @Test func `an encoder-decoder's three prefixes all act, and writing goes on from the cache as without one`() throws {
+    @Test func `an encoder-decoder's three prefixes all act, and writing goes on from the cache as without one`() throws
+    {
         let model = try TinyModel.bart.load(in: scratch)
         let method = PrefixTuning(try MethodSettings(PrefixTuning.card, typed: ["length": "3"]))
         var random = RandomStream(seed: 5, name: "start")
@@ -233,7 +236,8 @@ import Testing
                 .byRows([(1, attached(first)), (2, attached(second))])
             ).states(TokenBatch(rows))
             for (row, ids) in rows.enumerated() {
-                let alone = try model.transformer.attaching(attached(row == 0 ? first : second)).states(TokenBatch([ids]))
+                let alone = try model.transformer.attaching(attached(row == 0 ? first : second)).states(
+                    TokenBatch([ids]))
                 let own = try together.narrowed(0, from: row, length: 1).narrowed(1, from: 0, length: ids.count)
                 #expect(try (own - alone).abs().max().item() < 1e-5)
             }

@@ -248,11 +248,15 @@ extension AdapterTests {
     /// PEFT keeps what the projection makes; what it trains is in the fixture.
     @Test func `trains through a projection of prefixes as PEFT does`() throws {
         let loaded = try AdapterFixture("llama-prefix-projected")
-        #expect(try largestDifference(loaded.output(loaded.adapted()), loaded.expectedOutput("logits"), over: loaded.batch()) < 5e-5)
+        #expect(
+            try largestDifference(
+                loaded.output(loaded.adapted()), loaded.expectedOutput("logits"), over: loaded.batch()) < 5e-5)
         let fresh = loaded.method
         var random = RandomStream(seed: 0, name: "unused")
         var start = try fresh.initialParameters(for: loaded.reference.model, random: &random)
-        for parameter in start.all { start.set(parameter.name, try #require(loaded.expected["start." + parameter.name]).cloned()) }
+        for parameter in start.all {
+            start.set(parameter.name, try #require(loaded.expected["start." + parameter.name]).cloned())
+        }
         try start.makeTrainable()
         var optimizer = try TestAdamW(start.all.map(\.tensor))
         for (step, target) in try #require(loaded.expected["losses.adamw"]).elements(Double.self).enumerated() {

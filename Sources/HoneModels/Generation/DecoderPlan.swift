@@ -28,7 +28,8 @@ extension Transformer {
         let shape = try Decoder.Shape(
             tokens: resolver.tensor("embeddings.tokens.weight"),
             positions: configuration.positions == .learned
-                ? (decoderPositions(resolver.tensor("embeddings.positions.weight")), configuration.positionOffset) : nil,
+                ? (decoderPositions(resolver.tensor("embeddings.positions.weight")), configuration.positionOffset)
+                : nil,
             prefix: prompts.isEmpty ? nil : Tensor.concatenated(prompts),
             head: resolver.tensor(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight"),
             lastNorm: (lastNorm.weight, lastNorm.bias), innerWidth: configuration.innerWidth,

@@ -174,7 +174,8 @@ final class JoinedKeyValues: KeyValueStorage {
     func append(keys: Tensor, values: Tensor) throws -> (keys: Tensor, values: Tensor) {
         let all = try held.map {
             try (
-                Tensor.concatenated([$0.keys, keys], dimension: 2), Tensor.concatenated([$0.values, values], dimension: 2)
+                Tensor.concatenated([$0.keys, keys], dimension: 2),
+                Tensor.concatenated([$0.values, values], dimension: 2)
             )
         }
         held = all ?? (keys, values)
