@@ -131,6 +131,7 @@ public struct BottleneckAdapters: Method {
         let activation: String
 
         var actsOnTokens: Bool { true }
+        var isDeterministic: Bool { true }
 
         func state(_ state: Tensor) throws -> Tensor {
             let type = state.dtype

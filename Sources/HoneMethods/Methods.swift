@@ -14,8 +14,15 @@ public enum Methods {
         BitFit.self,
         BottleneckAdapters.self,
         LoRA.self,
+        LoFiT.self,
+        SoftInjection.self,
+        FunctionVector.self,
+        TaskVector.self,
         FullFineTuning.self,
     ]
+
+    /// The names of those that `fit` tries without being asked.
+    public static var triedByDefault: [String] { all.filter { $0.card.isTriedByDefault }.map { $0.card.name } }
 
     /// The method of a name.
     ///

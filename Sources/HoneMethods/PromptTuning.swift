@@ -14,7 +14,7 @@ public struct PromptTuning: Method {
         costRank: 2, learningRates: [1e-2, 3e-3, 3e-2],
         settings: [
             Setting("length", .integer(16, 1...1024), "How many vectors.")
-        ] + PromptStart.settings)
+        ] + PromptStart.settings, isTriedByDefault: true)
 
     /// The values of the settings.
     public let settings: MethodSettings

@@ -110,7 +110,7 @@ public struct Transformer {
     /// The states after the last layer at some places of a batch, and which of them each place has.
     ///
     /// Rows that begin alike have the same states there. Where that is exact they are computed once: in a causal model on the
-    /// CPU, without windows that are shorter than the rows, attached prompts, observed or changed states, or dropout.
+    /// CPU, without windows that are shorter than the rows, attached prompts, observed states, or dropout.
     ///
     /// - Parameters:
     ///   - batch: the tokens, padded on the right.
