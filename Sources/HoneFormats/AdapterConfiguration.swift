@@ -7,6 +7,8 @@ public struct AdapterConfiguration: Hashable, Sendable {
     public enum Method: Hashable, Sendable {
         /// Low-rank updates of linear maps (`LORA`), with DoRA and rank-stabilised scaling.
         case lora(LoRAConfiguration)
+        /// Low-rank updates whose ranks are allotted in training (`ADALORA`).
+        case adaLoRA(AdaLoRAConfiguration)
         /// Trained vectors before the input (`PROMPT_TUNING`).
         case promptTuning(PromptTuningConfiguration)
         /// Trained keys and values before those of the input, in every layer (`PREFIX_TUNING`).
@@ -18,6 +20,7 @@ public struct AdapterConfiguration: Hashable, Sendable {
         public var peftType: String {
             switch self {
             case .lora: "LORA"
+            case .adaLoRA: "ADALORA"
             case .promptTuning: "PROMPT_TUNING"
             case .prefixTuning: "PREFIX_TUNING"
             case .ia3: "IA3"
@@ -90,14 +93,15 @@ public struct AdapterConfiguration: Hashable, Sendable {
         taskType = try Self.taskType(&fields)
         switch type {
         case "LORA": method = .lora(try LoRAConfiguration(&fields))
+        case "ADALORA": method = .adaLoRA(try AdaLoRAConfiguration(&fields))
         case "PROMPT_TUNING": method = .promptTuning(try PromptTuningConfiguration(&fields))
         case "PREFIX_TUNING": method = .prefixTuning(try PrefixTuningConfiguration(&fields))
         case "IA3": method = .ia3(try IA3Configuration(&fields))
         default:
             throw fields.error(
                 "peft_type",
-                "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads LORA, IA3, PROMPT_TUNING and "
-                    + "PREFIX_TUNING",
+                "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads LORA, ADALORA, IA3, "
+                    + "PROMPT_TUNING and PREFIX_TUNING",
                 .unsupported)
         }
         other = fields.rest
@@ -122,6 +126,7 @@ public struct AdapterConfiguration: Hashable, Sendable {
         object["inference_mode"] = true
         switch method {
         case .lora(let configuration): configuration.write(to: &object)
+        case .adaLoRA(let configuration): configuration.write(to: &object)
         case .promptTuning(let configuration): configuration.write(to: &object)
         case .prefixTuning(let configuration): configuration.write(to: &object)
         case .ia3(let configuration): configuration.write(to: &object)

@@ -107,16 +107,6 @@ public struct AdapterFolderReader {
         name.hasPrefix("base_model.model.classifier.") || name.hasPrefix("base_model.model.score.")
     }
 
-    /// Refuses modules that PEFT saved whole beside an adapter, but for the task's head: it is trained anew for the task at hand,
-    /// and any other module would be missing silently.
-    func refuseModulesToSave(_ modules: [String]?) throws {
-        guard (modules ?? []).allSatisfy({ ["classifier", "score"].contains($0) }) else {
-            throw HoneError(
-                .unsupported, "modules that are saved whole are not supported",
-                file: path + "/" + AdapterConfiguration.fileName, item: "modules_to_save")
-        }
-    }
-
     /// Tensors of the folder by their names and shapes, in this order, and nothing beside them.
     ///
     /// - Throws: `HoneError` with code `.mismatch` that names the first tensor that is missing, too many or misshapen.

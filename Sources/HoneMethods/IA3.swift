@@ -131,8 +131,7 @@ extension IA3 {
     public func write(
         _ parameters: ParameterSet, for model: BaseModel, task: TaskShape, to folder: AdapterFolderWriter
     ) throws {
-        let modules = Dictionary(
-            uniqueKeysWithValues: model.family.modules(model.configuration).map { ($0.site, $0.module) })
+        let modules = PEFTModules.names(of: model)
         var tensors: [(name: String, tensor: Tensor)] = []
         var (all, inner): ([String], [String]) = ([], [])
         for (path, scale) in IA3.sites(parameters) {
@@ -143,7 +142,7 @@ extension IA3 {
         }
         let configuration = IA3Configuration(
             targetModules: .names(all.sorted()), feedForwardModules: .names(inner.sorted()),
-            isFanInFanOut: model.family.weightNames(model.configuration).contains { $0.isTransposed })
+            isFanInFanOut: PEFTModules.areTransposed(in: model))
         try folder.writePEFT(.ia3(configuration), tensors: tensors, model: model, task: task)
     }
 
@@ -154,8 +153,9 @@ extension IA3 {
         guard case .ia3(let configuration) = try folder.peftConfiguration("IA3") else {
             preconditionFailure("the reader has checked the type")
         }
-        try folder.refuseModulesToSave(configuration.modulesToSave)
-        let sites = LoRA.moduleSites(of: model)
+        try PEFTModules.refuseSaved(
+            configuration.modulesToSave, file: folder.path + "/" + AdapterConfiguration.fileName)
+        let sites = PEFTModules.sites(of: model)
         let shapes = Dictionary(
             uniqueKeysWithValues: LinearTargets.all(model.configuration).map { ($0.path, ($0.outputs, $0.inputs)) })
         var found = ParameterSet()
@@ -165,7 +165,7 @@ extension IA3 {
             }
             let module = String(name.dropLast(suffix.count))
             guard let site = sites[module], let (outputs, inputs) = shapes[site] else {
-                if LoRA.isUnused(module, by: model) { continue }
+                if PEFTModules.isUnused(module, by: model) { continue }
                 throw HoneError(
                     .mismatch, "the base model has no such module; this adapter is for another base",
                     file: folder.tensorFile, item: name)
@@ -179,7 +179,9 @@ extension IA3 {
             found.set(site + suffix, tensor)
         }
         guard !found.all.isEmpty else { throw HoneError(.badFile, "holds no vectors", file: folder.tensorFile) }
-        try LoRA.checkComplete(found, configuration.targetModules, tensor: suffix, for: model, folder: folder)
+        try PEFTModules.checkComplete(configuration.targetModules, for: model, folder: folder) {
+            found[$0 + suffix] != nil
+        }
         // The order of training is that of the forward pass, not of the file.
         var ordered = ParameterSet()
         var (all, inner): ([JSON], [JSON]) = ([], [])

@@ -14,6 +14,8 @@ public enum Methods {
         BitFit.self,
         BottleneckAdapters.self,
         LoRA.self,
+        AdaLoRA.self,
+        TriAdaptLoRA.self,
         LoFiT.self,
         SoftInjection.self,
         FunctionVector.self,
