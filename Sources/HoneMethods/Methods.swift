@@ -9,6 +9,8 @@ public enum Methods {
         PromptTuning.self,
         BitFit.self,
         LoRA.self,
+        AdaLoRA.self,
+        TriAdaptLoRA.self,
         LoFiT.self,
         SoftInjection.self,
         FunctionVector.self,
