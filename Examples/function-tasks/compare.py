@@ -24,6 +24,7 @@ TASKS = ["english-french", "english-german", "capitalize", "first-letter", "word
 SITE = ["--steps", 400, "--schedule", "constant", "--evaluate-every", 50, "--batch-size", 1, "--learning-rate", 0.2]
 OTHERS = ["--steps", 200, "--schedule", "constant", "--evaluate-every", 50, "--batch-size", 8]
 VECTORS = OTHERS + ["--learning-rate", 0.05, "--set", "top=4"]
+ONE = OTHERS + ["--learning-rate", 0.05, "--set", "top=1"]
 
 
 def methods(world, task, seed):
@@ -38,6 +39,9 @@ def methods(world, task, seed):
         "lofit": ("lofit", VECTORS),
         "lofit, drawn heads": ("lofit", VECTORS + ["--set", f"heads={heads}/drawn-{seed}.json"]),
         "lofit, other heads": ("lofit", VECTORS + ["--set", f"heads={heads}/{other}-{seed}.json"]),
+        "lofit, one head": ("lofit", ONE),
+        "lofit, one drawn head": ("lofit", ONE + ["--set", f"heads={heads}/drawn-{seed}.json"]),
+        "lofit, one other head": ("lofit", ONE + ["--set", f"heads={heads}/{other}-{seed}.json"]),
         "lora": ("lora", OTHERS + ["--learning-rate", 1e-3]),
     }
 
