@@ -49,7 +49,7 @@ public struct PolyConfiguration: Hashable, Sendable {
         object["n_splits"] = .integer(splits)
         object["poly_type"] = "poly"
         object["init_weights"] = true
-        object["target_modules"] = LoRAConfiguration.json(targetModules)
+        object["target_modules"] = targetModules?.json ?? .null
         object["modules_to_save"] = modulesToSave.map { .array($0.map { .string($0) }) } ?? .null
     }
 }

@@ -7,7 +7,12 @@ public enum Methods {
         LinearProbe.self,
         InContextExamples.self,
         PromptTuning.self,
+        PrefixTuning.self,
+        DePT.self,
+        EPT.self,
+        IA3.self,
         BitFit.self,
+        BottleneckAdapters.self,
         LoRA.self,
         // Before Poly, so that PEFT's adapters of either are read, whatever their splits.
         MultiHeadRouting.self,

@@ -167,7 +167,7 @@ public struct Specialist {
         if options.stopIds.isEmpty { options.stopIds = try endIds }
         // The answer takes the same positions as the prompt, unless it is written by another stack.
         let answer = base.configuration.decoder == nil ? options.maximumNewTokens : 0
-        let room = base.configuration.maximumLength - transformers[0].attachments.promptLength - answer
+        let room = base.configuration.maximumLength - transformers[0].attachments.addedPositions - answer
         let prompts = try examples.map { try encoder.promptRow($0, room: room > 0 ? room : .max) }
         var texts = [String](repeating: "", count: examples.count)
         for (transformer, places) in try byTask(prompts) {

@@ -112,7 +112,7 @@ import Testing
 
     @Test func `a method that does not exist is refused with the list of those that do`() {
         let error = #expect(throws: HoneError.self) { try Methods.make("qlora") }
-        let listed = error?.message ?? ""
-        #expect(Methods.all.allSatisfy { listed.contains($0.card.name) })
+        let known = Methods.all.map { $0.card.name }.joined(separator: ", ")
+        #expect(error?.message.contains(known) == true)
     }
 }
