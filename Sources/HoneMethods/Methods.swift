@@ -9,6 +9,7 @@ public enum Methods {
         PromptTuning.self,
         BitFit.self,
         LoRA.self,
+        Grafting.self,
         FullFineTuning.self,
     ]
 

@@ -29,6 +29,11 @@ import Testing
                     count + stack.layerCount * stack.linearMaps.reduce(0) { $0 + 3 * ($1.outputs + $1.inputs) }
                 }
             }
+        case "graft":
+            return ConformanceRow(
+                try Methods.make(name, typed: ["keep": "0.05", "rounds": "2", "mask-rows": "16"]), startsAtBase: true,
+                learningRate: 5e-3
+            ) { GraftSpace($0).count }
         case "full":
             return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 5e-3) { $0.parameterCount }
         default: throw HoneError(.usage, "the method has no row in the conformance matrix", item: name)
