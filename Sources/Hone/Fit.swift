@@ -177,6 +177,7 @@ public struct Fit {
         var content = try writer.report(
             verdict: verdict, results: outcome.results, chosen: chosen.name, explanation: outcome.explanation,
             validation: validation, test: test)
+        content.figures = try adapter.figures(of: preparation.model).map(ReportContent.Figure.init)
         content.settings = JSON.object(description).text(pretty: true)
         try HTMLReport(content).write(to: folder.report)
         var json = summary

@@ -274,7 +274,8 @@ public struct TrainRun {
             }
         }
         let trainer = try Trainer(
-            model: preparation.model, adapter: adapter, examples: preparation.train, plan: plan, validate: validate)
+            model: preparation.model, adapter: adapter, examples: preparation.train,
+            source: preparation.task.split.train, plan: plan, validate: validate)
         let outcome = try trainer.run(checkpoints: store, resume: options.resume, shouldStop: shouldStop) { event in
             switch event {
             case .begin(let step):
@@ -357,6 +358,7 @@ public struct TrainRun {
         var content = try writer.report(
             verdict: verdict, results: [result], chosen: result.name, explanation: "", validation: validation,
             test: test)
+        content.figures = try trained.adapter.figures(of: preparation.model).map(ReportContent.Figure.init)
         content.settings = JSON.object(description).text(pretty: true)
         try HTMLReport(content).write(to: folder.report)
         try writer.write(

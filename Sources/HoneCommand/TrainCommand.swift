@@ -178,6 +178,7 @@ final class TrainVoice {
                 "step \(point.step): validation score \(String(format: "%.4f", point.score)), loss "
                     + String(format: "%.4f", point.loss))
         case .warning(let text): progress.note("warning: \(text)")
+        case .note(let text): progress.note(text)
         case .begin, .checkpoint: break
         }
     }

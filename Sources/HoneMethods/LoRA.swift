@@ -19,13 +19,7 @@ public struct LoRA: Method {
             Setting("rank", .integer(8, 1...4096), "The rank of the update."),
             Setting("alpha", .real(0, 0...65536), "The update is scaled by alpha / rank; 0 means twice the rank."),
             Setting("dropout", .real(0, 0...0.95), "The rate at which inputs of the update are dropped in training."),
-            Setting(
-                "targets", .words(["all"]),
-                "The maps to adapt, by the ends of their names (query,value); `all` for every map of the layers."),
-            Setting(
-                "layers", .words(["all"]),
-                "The layers to adapt, by number from 0, alone or as a range (8-11); `all` for every layer. What is below the "
-                    + "lowest is computed once, not in every epoch."),
+            LinearTargets.targetsSetting, LinearTargets.layersSetting,
             Setting("rank-stabilised", .flag(false), "Scale by alpha / sqrt(rank) instead."),
         ])
 
@@ -59,73 +53,23 @@ public struct LoRA: Method {
     }
 
     /// The sites that the settings name.
-    private func targets(_ configuration: TransformerConfiguration) throws -> [(
-        path: String, outputs: Int, inputs: Int
-    )] {
-        let all: [(path: String, outputs: Int, inputs: Int)] = configuration.linearSites.compactMap {
-            if case .linear(let outputs, let inputs) = $0.kind { ($0.path, outputs, inputs) } else { nil }
-        }
-        let sites = try inChosenLayers(all, of: configuration)
-        let wanted = settings.words("targets")
-        guard !wanted.isEmpty else {
-            throw HoneError(.mismatch, "names no map; `all` stands for every map of the layers", item: "lora targets")
-        }
-        if wanted == ["all"] { return sites }
-        for word in wanted where !sites.contains(where: { LoRA.matches($0.path, word) }) {
-            let known = Set(configuration.stacks.flatMap { $0.linearMaps.map(\.name) }).sorted().joined(separator: ", ")
-            throw HoneError(.mismatch, "this model has no map `\(word)`; it has \(known)", item: "lora targets")
-        }
-        return sites.filter { site in wanted.contains { LoRA.matches(site.path, $0) } }
-    }
-
-    /// Those of some sites that are in the layers that the settings name.
-    private func inChosenLayers(
-        _ sites: [(path: String, outputs: Int, inputs: Int)], of configuration: TransformerConfiguration
-    ) throws -> [(path: String, outputs: Int, inputs: Int)] {
-        let words = settings.words("layers")
-        if words == ["all"] { return sites }
-        let known = 0..<(configuration.stacks.map(\.layerCount).max() ?? 0)
-        var chosen: Set<Int> = []
-        for word in words {
-            let ends = word.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
-            guard ends.count <= 2, let first = ends.first ?? nil, let last = ends.last ?? nil, first <= last,
-                known.contains(first), known.contains(last)
-            else {
-                throw HoneError(
-                    .mismatch, "`\(word)` is no layer or range of layers of this model; it has 0 to \(known.count - 1)",
-                    item: "lora layers")
-            }
-            chosen.formUnion(first...last)
-        }
-        guard !chosen.isEmpty else {
-            throw HoneError(.mismatch, "names no layer; `all` stands for every layer", item: "lora layers")
-        }
-        return sites.filter { site in
-            let parts = site.path.split(separator: ".")
-            guard let place = parts.firstIndex(of: "layers"), place + 1 < parts.count else { return false }
-            return Int(parts[place + 1]).map(chosen.contains) ?? false
-        }
+    private func targets(_ configuration: TransformerConfiguration) throws -> [LinearTargets.Target] {
+        try LinearTargets.resolve(settings, in: configuration, for: LoRA.card.name)
     }
 
     /// The alpha of a module: the first override whose pattern is the module's name or its tail, as PEFT matches them.
     private static func alpha(of module: String, _ configuration: LoRAConfiguration) -> Double {
         let override = configuration.alphaOverrides.first { override in
-            if matches(module, override.pattern) { return true }
+            if LinearTargets.matches(module, override.pattern) { return true }
             guard let pattern = try? Regex("(.*\\.)?(" + override.pattern + ")") else { return false }
             return (try? pattern.wholeMatch(in: module)) != nil
         }
         return override?.value ?? configuration.alpha
     }
 
-    private static func matches(_ path: String, _ word: String) -> Bool { path == word || path.hasSuffix("." + word) }
-
     /// Refuses a rank above the smallest matrix and maps that do not exist.
     public func checkFit(_ model: TransformerConfiguration, _ task: TaskShape) throws {
-        let rank = settings.integer("rank")
-        for site in try targets(model) where rank > min(site.outputs, site.inputs) {
-            throw HoneError(
-                .mismatch, "rank \(rank) is above the \(site.outputs) x \(site.inputs) matrix", item: site.path)
-        }
+        try LinearTargets.check(rank: settings.integer("rank"), targets(model))
     }
 
     /// `A` uniform, `B` zero.

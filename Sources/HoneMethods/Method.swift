@@ -16,11 +16,19 @@ public struct StepReport {
     public var step: Int
     /// How many there will be.
     public var totalSteps: Int
+    /// The run's seed.
+    public var seed: UInt64
 
     /// A report of a step.
-    public init(step: Int, totalSteps: Int) {
+    public init(step: Int, totalSteps: Int, seed: UInt64 = 0) {
         self.step = step
         self.totalSteps = totalSteps
+        self.seed = seed
+    }
+
+    /// A stream of random numbers for a purpose: the same at the same step of the same run, also of a resumed one.
+    public func random(_ purpose: String) -> RandomStream {
+        RandomStream(seed: seed, name: purpose, counter: UInt64(step) << 24)
     }
 }
 
@@ -53,11 +61,37 @@ public protocol Method: Sendable {
     /// - Parameter dropout: draws dropout masks in training; `nil` otherwise.
     func attachments(_ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?) throws -> Attachments
 
+    /// The same for certain rows, for methods that treat rows of one batch differently.
+    func attachments(
+        _ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?, rows: [EncodedExample]
+    ) throws -> Attachments
+
+    /// How a parameter is trained, where that differs from the plan.
+    func rule(for parameter: Parameter) -> TrainingRule
+
     /// A term to add to the loss.
     func penalty(_ parameters: ParameterSet) throws -> Tensor?
 
-    /// Changes the parameters after a step (growing, pruning, re-routing). Gives whether tensors were replaced.
+    /// Whether the method has work to do before the first step or after the last: `prepare` or `finish`.
+    var hasStages: Bool { get }
+
+    /// Changes the initial parameters with the data at hand, before the first step. A resumed run does not do it again. What
+    /// `initialParameters` gives must be trainable without it: time is measured so.
+    func prepare(_ parameters: inout ParameterSet, _ context: TrainingContext) throws
+
+    /// Changes the parameters after the last step, or those of the best validation.
+    func finish(_ parameters: inout ParameterSet, _ context: TrainingContext) throws
+
+    /// Changes the parameters after a step (growing, pruning, re-routing), with the gradients of the step, after clipping, still
+    /// in them. Gives whether tensors were added, replaced or taken out.
     func afterStep(_ report: StepReport, _ parameters: inout ParameterSet) throws -> Bool
+
+    /// Whether the parameters after a step may be kept as the run's best: not, for instance, before a method has come down to
+    /// its budget.
+    func isComplete(after report: StepReport) -> Bool
+
+    /// What there is to show of the parameters: drawn in reports and printed by `hone inspect`.
+    func figures(_ parameters: ParameterSet, of model: BaseModel) throws -> [MethodFigure]
 
     /// The base weights that differ once the adapter is folded in, by their names; `nil` where it cannot be folded in.
     func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]?
@@ -75,8 +109,33 @@ extension Method {
     /// None.
     public var addedPositions: Int { 0 }
 
+    /// What is attached whatever the rows are.
+    public func attachments(
+        _ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?, rows: [EncodedExample]
+    ) throws -> Attachments {
+        try attachments(parameters, model: model, dropout: dropout)
+    }
+
+    /// As the plan says.
+    public func rule(for parameter: Parameter) -> TrainingRule { TrainingRule() }
+
+    /// No.
+    public var hasStages: Bool { false }
+
+    /// Nothing.
+    public func prepare(_ parameters: inout ParameterSet, _ context: TrainingContext) throws {}
+
+    /// Nothing.
+    public func finish(_ parameters: inout ParameterSet, _ context: TrainingContext) throws {}
+
+    /// Always.
+    public func isComplete(after report: StepReport) -> Bool { true }
+
     /// No term.
     public func penalty(_ parameters: ParameterSet) throws -> Tensor? { nil }
+
+    /// Nothing.
+    public func figures(_ parameters: ParameterSet, of model: BaseModel) throws -> [MethodFigure] { [] }
 
     /// No change.
     public func afterStep(_ report: StepReport, _ parameters: inout ParameterSet) throws -> Bool { false }

@@ -9,6 +9,8 @@ public struct Parameter {
         case adapter
         /// The task's classification head.
         case head
+        /// What a method keeps beside what it trains, such as masks and running averages: never trained, saved with the rest.
+        case state
     }
 
     /// Its name, unique within the set, such as `layers.0.attention.query.lora_A`.
@@ -52,12 +54,22 @@ public struct ParameterSet {
         return tensor
     }
 
-    /// How many numbers there are.
-    public var count: Int { all.reduce(0) { $0 + $1.tensor.count } }
+    /// Takes a parameter out, where there is one of that name.
+    public mutating func remove(_ name: String) {
+        guard let place = places.removeValue(forKey: name) else { return }
+        all.remove(at: place)
+        for (other, after) in places where after > place { places[other] = after - 1 }
+    }
 
-    /// Makes every tensor a trainable leaf.
+    /// The parameters that are trained.
+    public var trained: [Parameter] { all.filter { $0.group != .state } }
+
+    /// How many numbers are trained.
+    public var count: Int { trained.reduce(0) { $0 + $1.tensor.count } }
+
+    /// Makes every trained tensor a trainable leaf.
     public func makeTrainable() throws {
-        for parameter in all { try parameter.tensor.setRequiresGradient() }
+        for parameter in trained { try parameter.tensor.setRequiresGradient() }
     }
 
     /// A copy with memory of its own, not trainable.

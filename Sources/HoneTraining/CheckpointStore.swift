@@ -86,7 +86,7 @@ public struct CheckpointStore: Sendable {
             }
             let file = place + "/state.json"
             let json = try JSON.read(file: file)
-            guard json["version"]?.integer == 1 else {
+            guard json["version"]?.integer == 2 else {
                 throw HoneError(.unsupported, "was written by another version of Hone", file: file)
             }
             if let difference = CheckpointStore.difference(json["identity"] ?? .null, identity) {

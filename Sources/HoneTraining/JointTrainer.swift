@@ -26,9 +26,9 @@ public struct JointTrainer {
     /// Whether copies of an adapter can be trained in one batch: where nothing that is attached replaces weights or stands
     /// before the rows, in a model of one stack.
     public static func suits(_ adapter: Adapter, _ model: BaseModel) throws -> Bool {
-        guard model.configuration.decoder == nil, try adapter.method.penalty(adapter.parameters) == nil else {
-            return false
-        }
+        guard model.configuration.decoder == nil, !adapter.method.hasStages,
+            try adapter.method.penalty(adapter.parameters) == nil
+        else { return false }
         return try adapter.method.attachments(adapter.parameters, model: model.transformer, dropout: nil)
             .suitsRowGroups
     }
@@ -112,7 +112,7 @@ public struct JointTrainer {
         of rows: [EncodedExample], step: Int, states: [TrainingState], _ objective: Objective
     ) throws -> [Double] {
         for state in states {
-            for parameter in state.parameters.all { parameter.tensor.clearGradient() }
+            for parameter in state.parameters.trained { parameter.tensor.clearGradient() }
         }
         // The masks of every copy are those that it would have alone.
         let dropout = states.map { _ in DropoutSource(seed: plan.seed, step: step) }

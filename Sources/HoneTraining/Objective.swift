@@ -15,7 +15,8 @@ struct Objective {
     func loss(
         _ rows: [EncodedExample], parameters: ParameterSet, dropout: DropoutSource?, trunk: TrunkStates? = nil
     ) throws -> Tensor {
-        let attachments = try method.attachments(parameters, model: model.transformer, dropout: dropout)
+        let attachments = try method.attachments(
+            parameters, model: model.transformer, dropout: dropout, rows: rows)
         return try losses(rows, attachments, heads: [parameters], trunk: trunk)[0]
     }
 
@@ -34,7 +35,9 @@ struct Objective {
     func losses(_ rows: [EncodedExample], parameters: [ParameterSet], dropout: [DropoutSource]) throws -> [Tensor] {
         let groups = try parameters.enumerated().map { place, own in
             let source = dropout.indices.contains(place) ? dropout[place] : nil
-            return try (rows.count, method.attachments(own, model: model.transformer, dropout: source))
+            return try (
+                rows.count, method.attachments(own, model: model.transformer, dropout: source, rows: rows)
+            )
         }
         let repeated = Array(repeating: rows, count: parameters.count).flatMap { $0 }
         return try losses(repeated, .byRows(groups), heads: parameters)

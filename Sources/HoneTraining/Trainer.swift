@@ -2,6 +2,7 @@ import Glibc
 import HoneFormats
 import HoneMethods
 import HoneModels
+import HoneTasks
 import HoneTorch
 
 /// One optimiser step as it happened.
@@ -49,6 +50,8 @@ public enum TrainingEvent: Sendable {
     case checkpoint(step: Int)
     /// Something that a person should know.
     case warning(String)
+    /// Something that a person may want to know.
+    case note(String)
 }
 
 /// How a training run ended.
@@ -87,6 +90,8 @@ public struct Trainer {
     public let adapter: Adapter
     /// The rows.
     public let examples: [EncodedExample]
+    /// The rows as they were read, for methods that look at them before the first step.
+    public let source: [Example]
     /// How it goes.
     public let plan: TrainingPlan
     /// Measures parameters on validation data.
@@ -96,7 +101,7 @@ public struct Trainer {
     ///
     /// - Throws: `HoneError` where the plan is out of bounds, or no row has a target.
     public init(
-        model: BaseModel, adapter: Adapter, examples: [EncodedExample], plan: TrainingPlan,
+        model: BaseModel, adapter: Adapter, examples: [EncodedExample], source: [Example] = [], plan: TrainingPlan,
         validate: ((ParameterSet, _ step: Int) throws -> ValidationPoint)? = nil
     ) throws {
         try plan.check()
@@ -106,6 +111,7 @@ public struct Trainer {
         }
         self.model = model
         self.adapter = adapter
+        self.source = source
         // In file order even rows without targets keep their place, so that steps are what the file says.
         self.examples = plan.order == .file ? examples : usable
         self.plan = plan
@@ -119,19 +125,22 @@ public struct Trainer {
     ///   - resume: whether to go on from the last checkpoint.
     ///   - checkpointSeconds: where the plan does not count steps, a checkpoint is written after so much time; when one is
     ///     written does not influence any number.
+    ///   - withStages: whether the method's own work before the first step and after the last is done.
     ///   - shouldStop: asked after every step.
     ///   - report: told what happens.
     public func run(
         checkpoints: CheckpointStore? = nil, resume: Bool = false, checkpointSeconds: Double = 60,
-        shouldStop: () -> Bool = { false },
+        withStages: Bool = true, shouldStop: () -> Bool = { false },
         report: (TrainingEvent) throws -> Void = { _ in }
     ) throws -> TrainingOutcome {
         var state = try TrainingState(parameters: adapter.parameters.copied())
+        var isFresh = true
         if resume, let checkpoints {
             let (found, warnings) = try checkpoints.latest(like: state)
             for warning in warnings { try report(.warning(warning)) }
             if let found {
                 state = found
+                isFresh = false
             } else {
                 try report(.warning("there is no checkpoint to go on from; starting from the beginning"))
             }
@@ -145,6 +154,15 @@ public struct Trainer {
             replacesOthers = false
             try checkpoints.write(state)
             try report(.checkpoint(step: state.step))
+        }
+        if isFresh, withStages, adapter.method.hasStages {
+            do {
+                try state.parameters = prepared(state.parameters, shouldStop: shouldStop, report: report)
+            } catch is CancellationError {
+                return TrainingOutcome(
+                    parameters: state.parameters, best: nil, steps: 0, ending: .interrupted, trainingSeconds: 0)
+            }
+            try state.optimizer.extend(to: state.parameters)
         }
         try state.parameters.makeTrainable()
         let objective = Objective(model: model, task: adapter.task, method: adapter.method)
@@ -171,7 +189,7 @@ public struct Trainer {
             if let validate, isLast || (plan.evaluateEvery > 0 && state.step % plan.evaluateEvery == 0) {
                 let point = try validate(state.parameters, state.step)
                 try report(.validation(point))
-                try state.note(point)
+                try state.note(point, mayBeBest: adapter.method.isComplete(after: plan.report(of: state.step)))
                 if plan.patience > 0, state.evaluationsWithoutImprovement >= plan.patience {
                     state.stoppedEarly = true
                     ending = .stoppedEarly
@@ -190,7 +208,15 @@ public struct Trainer {
                 break
             }
         }
-        let parameters = try state.best?.parameters ?? state.parameters.copied()
+        var parameters = try state.best?.parameters ?? state.parameters.copied()
+        if ending != .interrupted, withStages, adapter.method.hasStages {
+            do {
+                try finish(&parameters, shouldStop: shouldStop, report: report)
+            } catch is CancellationError {
+                // The checkpoint of the last step is there: a resumed run does this stage again.
+                ending = .interrupted
+            }
+        }
         return TrainingOutcome(
             parameters: parameters, best: state.best?.point, steps: state.step, ending: ending,
             trainingSeconds: trainingSeconds)
@@ -204,7 +230,7 @@ public struct Trainer {
         let rows = places.map { examples[$0] }
         let number = state.step + 1
         let targets = rows.reduce(0) { $0 + $1.targetCount }
-        for parameter in state.parameters.all { parameter.tensor.clearGradient() }
+        for parameter in state.parameters.trained { parameter.tensor.clearGradient() }
         let dropout = DropoutSource(seed: plan.seed, step: number)
         var loss = 0.0
         if targets > 0 {

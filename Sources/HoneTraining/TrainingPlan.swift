@@ -1,5 +1,6 @@
 import Glibc
 import HoneFormats
+import HoneMethods
 
 /// How a training run goes: everything that decides its numbers besides model, method and data.
 public struct TrainingPlan: Hashable, Sendable {
@@ -76,6 +77,9 @@ public struct TrainingPlan: Hashable, Sendable {
         case .cosine: return learningRate * 0.5 * (1 + cosine(share))
         }
     }
+
+    /// What a method is told of a step.
+    func report(of step: Int) -> StepReport { StepReport(step: step, totalSteps: steps, seed: seed) }
 
     /// Checks that everything is within bounds.
     ///

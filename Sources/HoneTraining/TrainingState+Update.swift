@@ -13,7 +13,7 @@ extension TrainingState {
         gradientNorm: Double, isTaken: Bool
     ) {
         let number = step + 1
-        let gradients = parameters.all.compactMap(\.tensor.gradient)
+        let gradients = parameters.trained.compactMap(\.tensor.gradient)
         let norm = try jointNorm(gradients)
         step = number
         guard loss.isFinite, norm.isFinite else {
@@ -26,8 +26,9 @@ extension TrainingState {
                 for gradient in gradients { try gradient.multiplyInPlace(plan.maximumGradientNorm / norm) }
             }
         }
-        try optimizer.step(parameters, plan: plan, learningRate: plan.learningRate(at: number))
-        if try method.afterStep(StepReport(step: number, totalSteps: plan.steps), &parameters) {
+        try optimizer.step(
+            parameters, plan: plan, learningRate: plan.learningRate(at: number), rule: method.rule(for:))
+        if try method.afterStep(plan.report(of: number), &parameters) {
             try parameters.makeTrainable()
             try optimizer.extend(to: parameters)
         }
@@ -40,7 +41,7 @@ extension TrainingState {
         // A resumed run gets as many tries again.
         badSteps = 0
         step -= 1
-        let name = try parameters.all.first { parameter in
+        let name = try parameters.trained.first { parameter in
             guard let gradient = parameter.tensor.gradient else { return false }
             return try gradient.isFinite().all().item() == 0
         }?.name

@@ -21,7 +21,10 @@ public struct TrainingState {
     }
 
     /// Keeps a validation point, and the parameters where it is the best so far.
-    mutating func note(_ point: ValidationPoint) throws {
+    ///
+    /// - Parameter mayBeBest: whether the method could end here.
+    mutating func note(_ point: ValidationPoint, mayBeBest: Bool) throws {
+        guard mayBeBest else { return }
         // Equal scores are decided by the loss, so that a saturated accuracy does not stop what still learns. What is not a
         // number is never the best: nothing could be told to be better.
         let isNumber = !point.score.isNaN && !point.loss.isNaN
@@ -46,19 +49,28 @@ public struct TrainingState {
     /// The numbers of the state.
     var json: JSON {
         var object = JSONObject()
-        object["version"] = 1
+        object["version"] = 2
         object["step"] = .integer(step)
-        object["optimizer_steps"] = .integer(optimizer.steps)
+        object["optimizer_steps"] = .array(
+            optimizer.means.all.map { .integer(optimizer.steps[$0.name] ?? 0) })
         object["evaluations_without_improvement"] = .integer(evaluationsWithoutImprovement)
         object["bad_steps"] = .integer(badSteps)
         object["stopped_early"] = .bool(stoppedEarly)
-        object["parameters"] = .array(parameters.all.map { .string("\($0.group.rawValue).\($0.name)") })
-        if let point = best?.point {
+        object["parameters"] = names(parameters)
+        object["moments"] = names(optimizer.means)
+        if let best {
+            let point = best.point
+            // A method that grows or prunes has other tensors now than when it was best.
             object["best"] = [
                 "step": .integer(point.step), "score": .number(point.score), "loss": .number(point.loss),
+                "parameters": names(best.parameters),
             ]
         }
         return .object(object)
+    }
+
+    private func names(_ set: ParameterSet) -> JSON {
+        .array(set.all.map { .string("\($0.group.rawValue).\($0.name)") })
     }
 
     /// A state as it was saved; parameters come in the saved order.
@@ -69,10 +81,10 @@ public struct TrainingState {
             }
             return value
         }
-        guard let names = json["parameters"]?.array?.compactMap(\.string) else {
-            throw HoneError(.badFile, "the field is missing or wrong", file: file, item: "parameters")
-        }
-        func set(_ prefix: String) throws -> ParameterSet {
+        func set(_ prefix: String, _ list: JSON?) throws -> ParameterSet {
+            guard let names = list?.array?.compactMap(\.string) else {
+                throw HoneError(.badFile, "the field is missing or wrong", file: file, item: "\(prefix) names")
+            }
             var set = ParameterSet()
             for name in names {
                 guard let tensor = tensors["\(prefix).\(name)"] else {
@@ -84,8 +96,16 @@ public struct TrainingState {
             }
             return set
         }
-        parameters = try set("parameter")
-        optimizer = try Optimizer(means: set("mean"), squares: set("square"), steps: integer("optimizer_steps"))
+        parameters = try set("parameter", json["parameters"])
+        let means = try set("mean", json["moments"])
+        guard let counts = json["optimizer_steps"]?.array?.map(\.integer), counts.count == means.all.count,
+            !counts.contains(where: { ($0 ?? -1) < 0 })
+        else {
+            throw HoneError(.badFile, "the field is missing or wrong", file: file, item: "optimizer_steps")
+        }
+        optimizer = Optimizer(
+            means: means, squares: try set("square", json["moments"]),
+            steps: Dictionary(zip(means.all.map(\.name), counts.map { $0 ?? 0 })) { first, _ in first })
         step = try integer("step")
         evaluationsWithoutImprovement = try integer("evaluations_without_improvement")
         badSteps = try integer("bad_steps")
@@ -93,7 +113,7 @@ public struct TrainingState {
         if let point = json["best"], let score = point["score"]?.number, let loss = point["loss"]?.number,
             let at = point["step"]?.integer
         {
-            best = (try set("best"), ValidationPoint(step: at, score: score, loss: loss))
+            best = (try set("best", point["parameters"]), ValidationPoint(step: at, score: score, loss: loss))
         }
     }
 }

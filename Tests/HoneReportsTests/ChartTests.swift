@@ -45,6 +45,9 @@ struct ChartTests {
         let intervals = values.map { Interval(value: $0, low: $0 - 1, high: $0 + 1) } + [.none]
         let plot = IntervalPlot(
             rows: intervals.map { .init(name: "m\"'<", interval: $0, isHighlighted: true) }, title: "t", isShare: false)
+        let map = ValueMap(
+            rows: ["r <1>", "r2", "no values"], columns: values.indices.map { "c\"\($0)" },
+            values: [values, values.reversed()])
         let shares = IntervalPlot(rows: intervals.map { .init(name: "m", interval: $0) }, title: "t")
         let scatter = ScatterPlot(
             points: values.map { .init(name: "<x>", x: $0, y: Interval(exactly: $0)) }, cost: .parameters,
@@ -54,7 +57,7 @@ struct ChartTests {
             verticalTitle: "v", isShare: false)
         let diagram = ReliabilityDiagram(
             bins: values.map { .init(low: 0, high: $0, count: 3, meanConfidence: $0, accuracy: $0) })
-        for svg in [lines.svg, plot.svg, shares.svg, scatter.svg, seconds.svg, diagram.svg] {
+        for svg in [lines.svg, plot.svg, shares.svg, scatter.svg, seconds.svg, diagram.svg, map.svg] {
             #expect(isWellFormed(svg))
             #expect(!svg.contains("nan") && !svg.contains("\"inf"))
         }

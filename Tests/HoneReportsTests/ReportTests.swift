@@ -40,6 +40,28 @@ struct ReportTests {
         #expect(isWellFormed(bare) && !bare.contains("<section") && !bare.contains("<nav"))
     }
 
+    @Test func `shows what a method learned`() {
+        var content = SampleReports.generation()
+        content.figures = [
+            .init(title: "In words <1>", content: .sentences(["Rank 3 & 4."])),
+            .init(title: "A table", content: .table(titles: ["name", "value"], rows: [["a<", "1.5"], ["b"]])),
+            .init(
+                title: "A map", note: "Darker is more.",
+                content: .map(
+                    rows: (0..<60).map { "layer \($0)" }, columns: (0..<40).map { "head \($0)" },
+                    values: (0..<60).map { row in (0..<40).map { Double(row * $0) - 100 } })),
+            .init(
+                title: "Curves",
+                content: .curves(
+                    [.init(name: "rank", points: [.init(x: 0, y: 1), .init(x: 10, y: 4)])], horizontal: "step",
+                    vertical: "rank")),
+        ]
+        let html = HTMLReport(content).html
+        #expect(isWellFormed(html))
+        #expect(html.contains(">What was learned</h2>") && html.contains("In words &lt;1&gt;"))
+        #expect(html.contains("Largest: layer 59, head 39 with 2,201"))
+    }
+
     @Test func `escapes every text`() throws {
         var content = try SampleReports.classification(classCount: 12, examples: 200)
         content.title = "<script>alert('title')</script> & \"co\" \u{1b}[31m"

@@ -44,7 +44,7 @@ import Testing
             let first = try (parameters.tensor("a") * Tensor(Array(gradients[..<3]))).sum()
             let second = try (parameters.tensor("h") * Tensor([gradients[3]])).sum()
             try (first + second).backward()
-            try optimizer.step(parameters, plan: plan, learningRate: rate)
+            try optimizer.step(parameters, plan: plan, learningRate: rate, rule: { _ in TrainingRule() })
             for place in 0..<4 {
                 expected[place].update(Double(gradients[place]), plan, rate: place == 3 ? rate * 10 : rate)
             }
@@ -52,5 +52,44 @@ import Testing
         let found = try parameters.tensor("a").elements(Double.self) + parameters.tensor("h").elements(Double.self)
         for (value, scalar) in zip(found, expected) { #expect(abs(value - scalar.value) < 2e-6) }
         #expect(try parameters.tensor("unused").item() == 7)
+    }
+
+    @Test func `a parameter that joins late begins with its first step and obeys its own rule`() throws {
+        var plan = TrainingPlan(steps: 1, learningRate: 1)
+        plan.weightDecay = 0.3
+        var parameters = ParameterSet()
+        parameters.set("early", try Tensor([1] as [Float]))
+        parameters.set("kept", try Tensor([4] as [Float]), group: .state)
+        try parameters.makeTrainable()
+        var optimizer = try Optimizer(parameters)
+        var late = Scalar(value: 2)
+        var ruled = plan
+        ruled.weightDecay = 0
+        for step in 0..<8 {
+            if step == 5 {
+                parameters.set("late", try Tensor([2] as [Float]))
+                try parameters.makeTrainable()
+                try optimizer.extend(to: parameters)
+            }
+            for parameter in parameters.trained { parameter.tensor.clearGradient() }
+            let gradient = Double(step % 3) - 0.5
+            let sum = try parameters.trained.map { try ($0.tensor * gradient).sum() }.reduce(Tensor.zeros([])) {
+                try $0 + $1
+            }
+            try sum.backward()
+            try optimizer.step(parameters, plan: plan, learningRate: 0.01) { parameter in
+                parameter.name == "late"
+                    ? TrainingRule(learningRateFactor: 5, weightDecay: 0) : TrainingRule()
+            }
+            if step >= 5 { late.update(gradient, ruled, rate: 0.05) }
+        }
+        #expect(abs(try parameters.tensor("late").item() - late.value) < 1e-6)
+        #expect(optimizer.steps == ["early": 8, "late": 3])
+        #expect(try parameters.tensor("kept").item() == 4)
+        #expect(parameters.count == 2)
+        parameters.remove("early")
+        try optimizer.extend(to: parameters)
+        #expect(optimizer.means.all.map(\.name) == ["late"])
+        #expect(try parameters.tensor("late").count == 1 && parameters["early"] == nil)
     }
 }

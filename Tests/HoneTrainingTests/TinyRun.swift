@@ -100,7 +100,7 @@ final class TinyRun {
                     self.last = step.step
                 case .warning(let sentence): self.warnings.append(sentence)
                 case .checkpoint(let step): self.checkpoints.append(step)
-                case .begin, .validation: break
+                case .begin, .validation, .note: break
                 }
             })
     }

@@ -169,9 +169,11 @@ struct GradientSearch {
             model: preparation.model, adapter: start(method), examples: preparation.train,
             plan: plan(steps: 4, learningRate: search.learningRates(of: method).first ?? 1e-3))
         var seconds: [Double] = []
-        _ = try trainer.run(report: { event in
-            if case .step(let step) = event { seconds.append(step.seconds) }
-        })
+        _ = try trainer.run(
+            withStages: false,
+            report: { event in
+                if case .step(let step) = event { seconds.append(step.seconds) }
+            })
         // The first step warms caches up.
         return seconds.dropFirst().sorted().dropFirst(seconds.count / 3).first ?? seconds.first ?? 0.1
     }
@@ -259,7 +261,7 @@ struct GradientSearch {
                 do {
                     let trainer = try Trainer(
                         model: preparation.model, adapter: adapter, examples: preparation.train,
-                        plan: plan(steps: steps, learningRate: rate))
+                        source: preparation.task.split.train, plan: plan(steps: steps, learningRate: rate))
                     let outcome = try trainer.run(shouldStop: shouldStop) { event in
                         guard case .step(let step) = event else { return }
                         seconds += step.seconds
@@ -310,7 +312,8 @@ struct GradientSearch {
         var losses: [(step: Int, loss: Double)] = []
         var points: [ValidationPoint] = []
         let trainer = try Trainer(
-            model: preparation.model, adapter: adapter, examples: preparation.train, plan: plan
+            model: preparation.model, adapter: adapter, examples: preparation.train,
+            source: preparation.task.split.train, plan: plan
         ) { parameters, step in
             let point = try evaluate(adapter, parameters).point
             return ValidationPoint(step: step, score: point.score, loss: point.loss)
@@ -325,7 +328,7 @@ struct GradientSearch {
             case .validation(let point):
                 points.append(point)
                 try report(.validation(method: method.name, point))
-            case .warning(let text):
+            case .warning(let text), .note(let text):
                 try report(.note("\(method.name): \(text)"))
             case .begin, .checkpoint: break
             }

@@ -33,7 +33,7 @@ public struct HTMLReport: Sendable {
         let sections = [
             methodSection, resultSection, curveSection, calibrationSection, confusionSection, classSection,
             errorSection,
-            sampleSection, dataSection, usageSection, reproducibilitySection,
+            sampleSection, figureSection, dataSection, usageSection, reproducibilitySection,
         ].compactMap { $0 }
         let links = sections.map { section -> Markup in
             "<a href=\"#\(section.identifier)\">\(section.title)</a>"

@@ -35,6 +35,8 @@ public struct ReportContent: Codable, Hashable, Sendable {
     public var errors: [ErrorExample] = []
     /// Outputs of a generator. Data of the user: left out on request.
     public var samples: [Sample] = []
+    /// What the chosen method shows of what it learned.
+    public var figures: [Figure] = []
     /// How to use the specialist.
     public var commands: [Command] = []
     /// What is needed to do it again: seed, versions, hashes, threads, machine.

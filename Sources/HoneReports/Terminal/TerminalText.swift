@@ -57,7 +57,7 @@ public enum TerminalText {
     }
 
     /// The text with spaces on the right, or on the left, up to a width.
-    static func padded(_ text: String, to width: Int, rightAligned: Bool) -> String {
+    public static func padded(_ text: String, to width: Int, rightAligned: Bool = false) -> String {
         let room = String(repeating: " ", count: max(0, width - self.width(text)))
         return rightAligned ? room + text : text + room
     }
