@@ -49,6 +49,10 @@ public struct TrainRun {
         public var out: String?
         /// Whether to go on with the run in `out`; where there is none yet, it begins.
         public var resume = false
+        /// How many adapters of late steps are kept beside the run's own, in `adapters/step-N`.
+        public var keptAdapters = 0
+        /// How many steps lie between two that are kept; the last one is of the last step.
+        public var keptEvery = 1
         /// Validate after so many steps; four times a run where not given.
         public var evaluateEvery: Int?
         /// Batch size, learning rate and the like; its `steps` are worked out from the data where epochs are given, and a
@@ -103,6 +107,12 @@ public struct TrainRun {
         }
         if let epochs = options.epochs, !(epochs > 0 && epochs <= 1e6) {
             throw HoneError(.usage, "must be a number above 0, not \(epochs)", item: "--epochs")
+        }
+        guard options.keptAdapters >= 0 else {
+            throw HoneError(.usage, "must not be below 0, not \(options.keptAdapters)", item: "--keep-adapters")
+        }
+        guard options.keptEvery >= 1 else {
+            throw HoneError(.usage, "must be at least 1, not \(options.keptEvery)", item: "--keep-every")
         }
         guard !options.resume || options.out != nil else {
             throw HoneError(.usage, "--resume needs the run's folder: give --out", item: "--resume")
@@ -276,7 +286,10 @@ public struct TrainRun {
         let trainer = try Trainer(
             model: preparation.model, adapter: adapter, examples: preparation.train,
             source: preparation.task.split.train, plan: plan, validate: validate)
-        let outcome = try trainer.run(checkpoints: store, resume: options.resume, shouldStop: shouldStop) { event in
+        let outcome = try trainer.run(
+            checkpoints: store, resume: options.resume, shouldStop: shouldStop,
+            keep: { parameters, step in try keepAdapter(parameters, of: step, in: folder) }
+        ) { event in
             switch event {
             case .begin(let step):
                 log = try TrainingLog(path: folder.log, after: step)
@@ -304,6 +317,19 @@ public struct TrainRun {
         trained.ending = outcome.ending
         trained.steps = outcome.steps
         return trained
+    }
+
+    /// Writes the adapter of a late step, where the options want it.
+    private func keepAdapter(_ parameters: ParameterSet, of step: Int, in folder: RunFolder) throws {
+        let left = plan.steps - step
+        guard left % options.keptEvery == 0, left / options.keptEvery < options.keptAdapters else { return }
+        var kept = adapter
+        kept.parameters = parameters
+        let path = folder.keptAdapter(step)
+        // A resumed run comes by here again.
+        if FileStatus.isFolder(path) { try FileManager.default.removeItem(atPath: path) }
+        try AtomicFolder.makeWithParents((path as NSString).deletingLastPathComponent)
+        try AtomicFolder.create(at: path) { try kept.write(to: $0, for: preparation.model) }
     }
 
     private func solveOrChoose() throws -> Adapter {

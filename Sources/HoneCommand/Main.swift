@@ -27,7 +27,8 @@ struct HoneMain: ParsableCommand {
         subcommands: [
             FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, ExportCommand.self,
             ScoreCommand.self, GenerateCommand.self, ChatCommand.self, EmbedCommand.self, TokenizeCommand.self,
-            InspectCommand.self, MethodsCommand.self, GraftCommand.self, PullCommand.self, DoctorCommand.self,
+            InspectCommand.self, MethodsCommand.self, GraftCommand.self, TaskVectorCommand.self, GeneratorCommand.self,
+            PullCommand.self, DoctorCommand.self,
         ])
 
     static func main() {

@@ -30,7 +30,7 @@ public struct TrainingPlan: Hashable, Sendable {
     public var accumulation = 1
     /// The highest learning rate.
     public var learningRate: Double
-    /// The learning rate of the classification head over that of the rest.
+    /// The learning rate of the classification head over that of the rest; 0 leaves it as it starts.
     public var headLearningRateFactor = 1.0
     /// How the learning rate changes.
     public var schedule = Schedule.linear
@@ -101,8 +101,8 @@ public struct TrainingPlan: Hashable, Sendable {
         try require(evaluateEvery >= 0, "--evaluate-every", "must not be below 0")
         try require(checkpointEvery >= 0, "--checkpoint-every", "must not be below 0")
         try require(
-            headLearningRateFactor > 0 && headLearningRateFactor.isFinite, "--head-learning-rate-factor",
-            "must be a number above 0, not \(headLearningRateFactor)")
+            headLearningRateFactor >= 0 && headLearningRateFactor.isFinite, "--head-rate",
+            "must not be below 0, not \(headLearningRateFactor)")
         for (beta, option) in [(beta1, "--beta1"), (beta2, "--beta2")] {
             try require(beta >= 0 && beta < 1, option, "must be from 0 up to, not including, 1, not \(beta)")
         }

@@ -112,6 +112,89 @@ public struct AdapterGenerator {
         return try vectors(latent, Array(repeating: condition, count: count), statistics).map(layout.parts)
     }
 
+    /// What the generator makes of a task, against what it learned from: relative to the length of the task's mean adapter.
+    public struct Accuracy: Sendable {
+        /// How far generated adapters are from the task's mean adapter.
+        public var error: Double
+        /// How far they are from the nearest adapter that was learned from.
+        public var nearestError: Double
+        /// The share of them whose nearest adapter, over all tasks, is of this task.
+        public var ownNearest: Double
+        /// How far the mean over all tasks' adapters is from the task's.
+        public var meanOfAllError: Double
+        /// How far encoding and decoding the task's adapters, without noise, takes them off.
+        public var reconstructionError: Double
+        /// The divergence of each latent dimension, a mean over the adapters.
+        public var divergences: [Double]
+    }
+
+    /// Compares generated adapters with those that were learned from.
+    ///
+    /// - Parameters:
+    ///   - name: the task whose adapters are wanted.
+    ///   - condition: the task whose vector is given, `name` itself or another for the control.
+    public func accuracy(
+        of name: String, given condition: String, _ examples: [GeneratorExamples], count: Int, seed: UInt64
+    ) throws -> Accuracy {
+        let (own, other) = try (task(name), task(condition))
+        let vectors = try Dictionary(
+            uniqueKeysWithValues: examples.map { task in
+                (task.name, try task.adapters.map { try layout.joined($0.tensors, file: $0.file) })
+            })
+        guard let mine = vectors[name], !mine.isEmpty else {
+            throw HoneError(.usage, "none of the adapters is of this task", item: name)
+        }
+        return try withoutGradients {
+            let mean = try Tensor.stacked(mine).mean([0])
+            let length = try max(1e-30, mean.norm().item())
+            var random = RandomStream(seed: seed, name: "latent")
+            let made = try self.vectors(
+                random.normal([count, network.shape.latent]), Array(repeating: other.condition, count: count),
+                own.statistics)
+            var (error, nearest, ownNearest) = (0.0, 0.0, 0)
+            for vector in made {
+                error += try (vector - mean).norm().item()
+                var best = (distance: Double.infinity, task: "")
+                var mineBest = Double.infinity
+                for (task, all) in vectors.sorted(by: { $0.key < $1.key }) {
+                    for adapter in all {
+                        let distance = try (vector - adapter).norm().item()
+                        if distance < best.distance { best = (distance, task) }
+                        if task == name { mineBest = min(mineBest, distance) }
+                    }
+                }
+                nearest += mineBest
+                if best.task == name { ownNearest += 1 }
+            }
+            // A mean over the tasks' means, so that a task with more adapters weighs no more.
+            let means = try vectors.values.map { try Tensor.stacked($0).mean([0]) }
+            let all = try Tensor.stacked(means).mean([0])
+            let only = examples.filter { $0.name == name }
+            let (inputs, conditions) = try self.inputs(only)
+            let (latent, logVariance) = try network.encode(inputs, conditions, isTraining: false)
+            let back = try self.vectors(
+                latent, Array(repeating: own.condition, count: mine.count), own.statistics)
+            let distances = try zip(back, mine).map { try ($0 - $1).norm().item() }
+            let terms = try ((logVariance + 1) - latent.power(2) - logVariance.exp()).mean([0]) * -0.5
+            return Accuracy(
+                error: error / Double(count) / length, nearestError: nearest / Double(count) / length,
+                ownNearest: Double(ownNearest) / Double(count),
+                meanOfAllError: try (all - mean).norm().item() / length,
+                reconstructionError: distances.reduce(0, +) / Double(distances.count) / length,
+                divergences: try terms.elements())
+        }
+    }
+
+    /// The mean of all tasks' mean adapters: what could be had without a generator.
+    public func meanOfAll(_ examples: [GeneratorExamples]) throws -> [(name: String, tensor: Tensor)] {
+        try withoutGradients {
+            let means = try examples.map { task in
+                try Tensor.stacked(task.adapters.map { try layout.joined($0.tensors, file: $0.file) }).mean([0])
+            }
+            return try layout.parts(Tensor.stacked(means).mean([0]))
+        }
+    }
+
     /// The adapters of latent vectors, as vectors of the layout in the adapters' own size.
     func vectors(_ latent: Tensor, _ conditions: [[Float]], _ statistics: AdapterStatistics) throws -> [Tensor] {
         let made = try network.generate(latent, self.conditions(conditions))
