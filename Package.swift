@@ -81,7 +81,8 @@ let package = Package(
         .testTarget(name: "HoneModelsTests", dependencies: ["HoneModels", "HoneMethods"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
         .testTarget(
-            name: "HoneMethodsTests", dependencies: ["HoneMethods", "HoneTraining", "HoneTesting"], exclude: ["Fixtures"]),
+            name: "HoneMethodsTests", dependencies: ["HoneMethods", "HoneTraining", "HoneTesting"],
+            exclude: ["Fixtures"]),
         .testTarget(name: "HoneTrainingTests", dependencies: ["HoneTraining", "HoneTesting"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),

@@ -283,13 +283,11 @@ public struct TrainRun {
                 return ValidationPoint(step: step, score: point.score, loss: point.loss)
             }
         }
-        let trainer = try Trainer(
+        var trainer = try Trainer(
             model: preparation.model, adapter: adapter, examples: preparation.train,
             source: preparation.task.split.train, plan: plan, validate: validate)
-        let outcome = try trainer.run(
-            checkpoints: store, resume: options.resume, shouldStop: shouldStop,
-            keep: { parameters, step in try keepAdapter(parameters, of: step, in: folder) }
-        ) { event in
+        trainer.keep = { parameters, step in try keepAdapter(parameters, of: step, in: folder) }
+        let outcome = try trainer.run(checkpoints: store, resume: options.resume, shouldStop: shouldStop) { event in
             switch event {
             case .begin(let step):
                 log = try TrainingLog(path: folder.log, after: step)

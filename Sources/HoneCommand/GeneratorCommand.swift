@@ -92,7 +92,9 @@ struct GeneratorTrainCommand: ParsableCommand {
     @Option(name: .customLong("batch-size"), help: "How many adapters a step has.") var batchSize = 2
     @Option(name: .customLong("learning-rate"), help: "The learning rate of Adam.") var learningRate = 2e-4
     @Option(
-        help: "Where mean and spread of each tensor come from: task (a stored table a task), shared (one table), generated.")
+        help:
+            "Where mean and spread of each tensor come from: task (a stored table a task), shared (one table), generated."
+    )
     var scaling = AdapterGenerator.Scaling.task
     @Option(help: "The folder to make.") var out: String
     @Option(help: "What everything random is drawn from.") var seed: UInt64 = 2024
@@ -127,7 +129,8 @@ struct GeneratorTrainCommand: ParsableCommand {
         let shape = generator.network.shape
         if shape.stages < 12, !quiet {
             Console.error(
-                "the adapters have \(generator.layout.count) numbers, so that the length is halved \(shape.stages) times, not 12")
+                "the adapters have \(generator.layout.count) numbers, so that the length is halved \(shape.stages) times, not 12"
+            )
         }
         if json {
             var object = result.object ?? JSONObject()

@@ -77,7 +77,8 @@ struct GraftMakeCommand: ParsableCommand {
         options.validation = validation
         options.test = test
         options.settings = [
-            "keep": keep, "mask": isUntrained ? "movement" : mask ?? "trained", "rounds": "\(rounds)", "mask-rate": rate,
+            "keep": keep, "mask": isUntrained ? "movement" : mask ?? "trained", "rounds": "\(rounds)",
+            "mask-rate": rate,
             "mask-rows": "\(rows)",
         ]
         options.labels = labels?.split(separator: ",").map(String.init) ?? []

@@ -96,6 +96,8 @@ public struct Trainer {
     public let plan: TrainingPlan
     /// Measures parameters on validation data.
     public let validate: ((ParameterSet, _ step: Int) throws -> ValidationPoint)?
+    /// Given the parameters after every step, which training goes on to change in place.
+    public var keep: ((ParameterSet, _ step: Int) throws -> Void)?
 
     /// A trainer.
     ///
@@ -127,12 +129,10 @@ public struct Trainer {
     ///     written does not influence any number.
     ///   - withStages: whether the method's own work before the first step and after the last is done.
     ///   - shouldStop: asked after every step.
-    ///   - keep: given the parameters after every step, which training goes on to change in place.
     ///   - report: told what happens.
     public func run(
         checkpoints: CheckpointStore? = nil, resume: Bool = false, checkpointSeconds: Double = 60,
         withStages: Bool = true, shouldStop: () -> Bool = { false },
-        keep: (ParameterSet, _ step: Int) throws -> Void = { _, _ in },
         report: (TrainingEvent) throws -> Void = { _ in }
     ) throws -> TrainingOutcome {
         var state = try TrainingState(parameters: adapter.parameters.copied())
@@ -187,7 +187,7 @@ public struct Trainer {
             }
             trainingSeconds += monotonicSeconds() - started
             try report(.step(step))
-            try keep(state.parameters, state.step)
+            try keep?(state.parameters, state.step)
             let isLast = state.step == plan.steps
             if let validate, isLast || (plan.evaluateEvery > 0 && state.step % plan.evaluateEvery == 0) {
                 let point = try validate(state.parameters, state.step)

@@ -16,8 +16,10 @@ import Testing
             let rows = try workshop.tickets(name + ".csv", rows: 24, from: 24 * place)
             data[name] = rows
             let trained = try workshop.hone(
-                "train", rows, "--method", "lora", "--set", "rank=2", "--model", workshop.fixture("bert-tiny"), "--steps",
-                "8", "--batch-size", "8", "--seed", String(place), "--keep-adapters", kept, "--keep-every", "2", "--out",
+                "train", rows, "--method", "lora", "--set", "rank=2", "--model", workshop.fixture("bert-tiny"),
+                "--steps",
+                "8", "--batch-size", "8", "--seed", String(place), "--keep-adapters", kept, "--keep-every", "2",
+                "--out",
                 workshop.folder + "/runs/" + name, "--quiet")
             #expect(trained.code == 0, "\(trained.error)")
             try FileManager.default.createDirectory(
@@ -43,7 +45,8 @@ import Testing
     @Test func `adapters are kept, a generator is learned, and what it makes is an adapter as any other`() throws {
         let workshop = try Workshop()
         let data = try tasks(workshop)
-        let kept = try FileManager.default.contentsOfDirectory(atPath: workshop.folder + "/runs/early/adapters").sorted()
+        let kept = try FileManager.default.contentsOfDirectory(atPath: workshop.folder + "/runs/early/adapters")
+            .sorted()
         #expect(kept == ["step-000004", "step-000006", "step-000008"])
         let learned = try json(train(workshop))
         #expect(learned["tasks"]?.array?.count == 2 && learned["epochs"]?.integer == 3)
@@ -54,13 +57,15 @@ import Testing
         // It can be inspected, and training goes on from it.
         #expect(try workshop.hone("inspect", made, "--model", workshop.fixture("bert-tiny")).code == 0)
         let more = try workshop.hone(
-            "train", #require(data["later"]), "--method", "lora", "--set", "rank=2", "--model", workshop.fixture("bert-tiny"),
+            "train", #require(data["later"]), "--method", "lora", "--set", "rank=2", "--model",
+            workshop.fixture("bert-tiny"),
             "--steps", "2", "--batch-size", "8", "--init-adapter", made, "--out", workshop.folder + "/more", "--quiet")
         #expect(more.code == 0, "\(more.error)")
         // Several, from a vector.
         let several = try json(
             workshop.hone(
-                "generator", "sample", workshop.out, "--taskvec", workshop.folder + "/vectors/early.safetensors", "--n", "2",
+                "generator", "sample", workshop.out, "--taskvec", workshop.folder + "/vectors/early.safetensors", "--n",
+                "2",
                 "--out", workshop.folder + "/some", "--json"))
         #expect(several["like"]?.string == "early" && several["adapters"]?.array?.count == 2)
         let measured = try json(
@@ -79,7 +84,8 @@ import Testing
         _ = try tasks(workshop, kept: "1")
         let single = try train(workshop)
         #expect(single.code == 0 && single.error.contains("single adapter"), "\(single.error)")
-        let none = try workshop.hone("generator", "sample", workshop.out, "--task", "nothing", "--out", workshop.folder + "/x")
+        let none = try workshop.hone(
+            "generator", "sample", workshop.out, "--task", "nothing", "--out", workshop.folder + "/x")
         #expect(none.code == 2 && none.error.contains("early, later"))
         let both = try workshop.hone("generator", "sample", workshop.out, "--out", workshop.folder + "/x")
         #expect(both.code == 2)
@@ -104,12 +110,16 @@ import Testing
         let workshop = try Workshop()
         let data = try tasks(workshop)
         let trained = try workshop.hone(
-            "train", #require(data["early"]), "--method", "lora", "--set", "rank=3", "--model", workshop.fixture("bert-tiny"),
-            "--steps", "2", "--batch-size", "8", "--keep-adapters", "1", "--out", workshop.folder + "/runs/other", "--quiet")
+            "train", #require(data["early"]), "--method", "lora", "--set", "rank=3", "--model",
+            workshop.fixture("bert-tiny"),
+            "--steps", "2", "--batch-size", "8", "--keep-adapters", "1", "--out", workshop.folder + "/runs/other",
+            "--quiet")
         #expect(trained.code == 0, "\(trained.error)")
         try FileManager.default.copyItem(
-            atPath: workshop.folder + "/vectors/early.safetensors", toPath: workshop.folder + "/vectors/other.safetensors")
+            atPath: workshop.folder + "/vectors/early.safetensors",
+            toPath: workshop.folder + "/vectors/other.safetensors")
         let result = try train(workshop)
-        #expect(result.code == 1 && result.error.contains("lora_A") && result.error.contains("shape"), "\(result.error)")
+        #expect(
+            result.code == 1 && result.error.contains("lora_A") && result.error.contains("shape"), "\(result.error)")
     }
 }

@@ -5,11 +5,13 @@ import Testing
 /// `hone graft` as users call it.
 @Suite struct GraftCommandTests {
     /// A run with the layers fine-tuned, over a tiny encoder.
-    private func tuned(_ workshop: Workshop, _ name: String, from first: Int = 0) throws -> (run: String, data: String) {
+    private func tuned(_ workshop: Workshop, _ name: String, from first: Int = 0) throws -> (run: String, data: String)
+    {
         let data = try workshop.tickets(name + ".csv", from: first)
         let run = workshop.folder + "/" + name
         let result = try workshop.hone(
-            "train", data, "--method", "graft", "--set", "mask=whole", "--model", workshop.fixture("bert-tiny"), "--steps",
+            "train", data, "--method", "graft", "--set", "mask=whole", "--model", workshop.fixture("bert-tiny"),
+            "--steps",
             "12", "--batch-size", "8", "--learning-rate", "0.01", "--out", run, "--quiet")
         #expect(result.code == 0, "\(result.error)")
         return (run, data)
@@ -30,10 +32,12 @@ import Testing
             let out = run + ".graft"
             let made = try json(
                 workshop.hone(
-                    "graft", "make", "--finetuned", run, "--data", rows, "--test", test, "--keep", "0.02", "--rounds", "2",
+                    "graft", "make", "--finetuned", run, "--data", rows, "--test", test, "--keep", "0.02", "--rounds",
+                    "2",
                     "--out", out, "--json", "--quiet", "--threads", "1"))
             let (count, total) = try (#require(made["k"]?.integer), #require(made["n"]?.integer))
-            #expect(count == total / 50)
+            // The search may turn ones off, and never has more.
+            #expect((1...total / 50).contains(count))
             for split in ["train", "test"] {
                 let scores = made["scores"]?[split]
                 for key in ["base", "finetuned", "graft", "rest_zeroed"] {
@@ -49,8 +53,12 @@ import Testing
         let overlap = try json(workshop.hone("graft", "overlap", files[0], files[1], "--json"))
         let common = try #require(overlap["pairs"]?.array?.first?["common"]?.integer)
         let size = try #require(overlap["pairs"]?.array?.first?["chance"]?.number)
-        #expect(abs(size - 0.02) < 0.001 && overlap["pairs"]?.array?.count == 2)
-        #expect(try #require(joined["k"]?.integer) == 2 * (joined["n"]?.integer ?? 0) / 50 - common)
+        #expect(abs(size - 0.02) < 0.005 && overlap["pairs"]?.array?.count == 2)
+        let sizes = (overlap["pairs"]?.array ?? []).compactMap { pair -> Int? in
+            guard let share = pair["share"]?.number, share > 0 else { return nil }
+            return Int((Double(common) / share).rounded())
+        }
+        #expect(try #require(joined["k"]?.integer) == sizes.reduce(0, +) - common)
         let places = try json(workshop.hone("graft", "where", files[0], "--json"))
         let sum = (places["kinds"]?.array ?? []).reduce(0) { $0 + ($1["count"]?.integer ?? 0) }
         #expect(sum > 0 && sum == places["k"]?.integer)
@@ -64,7 +72,8 @@ import Testing
         #expect(again.code == 1 && again.error.contains("another base"))
         let from = try json(
             workshop.hone(
-                "graft", "make", "--base", workshop.fixture("bert-tiny"), "--finetuned", model, "--data", data, "--keep",
+                "graft", "make", "--base", workshop.fixture("bert-tiny"), "--finetuned", model, "--data", data,
+                "--keep",
                 "0.5", "--no-train", "--out", workshop.folder + "/again.graft", "--json", "--quiet"))
         #expect(from["k"]?.integer == places["k"]?.integer, "as many coordinates as the first graft moved")
         for text in [["graft", "where", files[0]], ["graft", "overlap", files[0], files[1]]] {
@@ -76,7 +85,7 @@ import Testing
         let workshop = try Workshop()
         let data = try workshop.tickets()
         let trained = try workshop.hone(
-            "train", data, "--method", "graft", "--set", "keep=0.03", "--set", "rounds=1", "--model",
+            "train", data, "--method", "graft", "--set", "keep=0.03", "--set", "mask=movement", "--model",
             workshop.fixture("bert-tiny"), "--steps", "6", "--batch-size", "8", "--out", workshop.out, "--quiet")
         #expect(trained.code == 0, "\(trained.error)")
         let places = try json(workshop.hone("graft", "where", workshop.out, "--json"))
@@ -91,7 +100,8 @@ import Testing
         let rows = (0..<12).map { #"{"prompt": "the \#($0 % 3) cat", "completion": "\#($0 % 2 == 0 ? "a" : "b")"}"# }
         let data = try workshop.write("rows.jsonl", rows.joined(separator: "\n") + "\n")
         let trained = try workshop.hone(
-            "train", data, "--method", "graft", "--set", "mask=whole", "--model", workshop.fixture("llama-tiny"), "--steps",
+            "train", data, "--method", "graft", "--set", "mask=whole", "--model", workshop.fixture("llama-tiny"),
+            "--steps",
             "4", "--batch-size", "6", "--out", workshop.out, "--quiet")
         #expect(trained.code == 0, "\(trained.error)")
         let arguments = [

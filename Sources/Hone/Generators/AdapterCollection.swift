@@ -26,7 +26,9 @@ public struct AdapterCollection {
         var found: [String: [String]] = [:]
         for pattern in patterns {
             let folders = AdapterCollection.matches(pattern).filter(FileStatus.isFolder)
-            guard !folders.isEmpty else { throw HoneError(.usage, "names no folder", file: pattern, item: "--adapters") }
+            guard !folders.isEmpty else {
+                throw HoneError(.usage, "names no folder", file: pattern, item: "--adapters")
+            }
             for folder in folders { found[AdapterCollection.task(folder), default: []].append(folder) }
         }
         tasks = found.keys.sorted().map { Task(name: $0, folders: Array(Set(found[$0] ?? [])).sorted()) }

@@ -146,7 +146,8 @@ public struct GeneratorEvaluation {
         let source = AdapterGenerator.taskFolder(name, in: folder)
         guard FileStatus.exists(source + "/hone.json") else {
             throw HoneError(
-                .unsupported, "the adapters of PEFT alone do not say what their task is; it cannot be measured", file: source)
+                .unsupported, "the adapters of PEFT alone do not say what their task is; it cannot be measured",
+                file: source)
         }
         let recorded = try JSON.read(file: source + "/hone.json")["base"]?["folder"]?.string
         let model = try BaseModel(DefaultModel.location(path ?? recorded))

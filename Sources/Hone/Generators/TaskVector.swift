@@ -54,7 +54,8 @@ public struct TaskVector: Sendable {
         return try withoutGradients {
             var means: [Tensor] = []
             for example in examples {
-                let prompt = try specialist.encoder.prompt(example, room: specialist.base.configuration.maximumLength - mostTokens)
+                let prompt = try specialist.encoder.prompt(
+                    example, room: specialist.base.configuration.maximumLength - mostTokens)
                 var written = try transformer.generate(
                     from: [prompt], padId: specialist.base.padId, options: options, rowIds: [0])[0]
                 // At the least, the state that would choose the first token.

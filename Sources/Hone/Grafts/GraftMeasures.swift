@@ -30,7 +30,8 @@ public struct GraftMeasures {
         self.examples = examples
         guard !examples.isEmpty else { throw HoneError(.badData, "there are no rows to measure on") }
         guard labels.count >= 2 else {
-            throw HoneError(.badData, "a graft is measured by at least two classes or label words; there are \(labels.count)")
+            throw HoneError(
+                .badData, "a graft is measured by at least two classes or label words; there are \(labels.count)")
         }
         guard head.all.isEmpty else { return }
         let encoder = try ExampleEncoder(base, options: encoding)
@@ -99,8 +100,8 @@ public struct GraftMeasures {
             confidences: outcomes.confidences, correctness: outcomes.correctness, bootstrap: bootstrap)
         var json = JSONObject()
         json["accuracy"] = .number(Double(right) / Double(max(1, outcomes.count)))
-        json["macro_f1"] = .finite(ClassificationMetrics(outcomes, bootstrap: bootstrap).macroF1.value)
-        json["ece_percent"] = .finite(calibration.expectedCalibrationError.value * 100)
+        json["macro_f1"] = .number(ClassificationMetrics(outcomes, bootstrap: bootstrap).macroF1.value)
+        json["ece_percent"] = .number(calibration.expectedCalibrationError.value * 100)
         json["n"] = .integer(outcomes.count)
         return .object(json)
     }

@@ -76,7 +76,8 @@ public struct GraftRun {
             labels = task.labels
             guard labels == source.labels else {
                 throw HoneError(
-                    .mismatch, "the rows' labels are not those of the fine-tuned model (\(labels.count) and "
+                    .mismatch,
+                    "the rows' labels are not those of the fine-tuned model (\(labels.count) and "
                         + "\(source.labels.count))", file: options.data)
             }
         case .generation:

@@ -35,7 +35,8 @@ public struct GraftSource {
             let adapter = run.specialist.adapter
             self.base = run.specialist.base
             guard
-                let merged = try adapter.method.mergedWeights(adapter.parameters, model: run.specialist.base.transformer)
+                let merged = try adapter.method.mergedWeights(
+                    adapter.parameters, model: run.specialist.base.transformer)
             else {
                 throw HoneError(
                     .mismatch, "what this method learns cannot be folded into weights, so there is nothing to graft",
@@ -58,7 +59,8 @@ public struct GraftSource {
             let tuned = try BaseModel(DefaultModel.location(finetuned, hub: hub))
             guard tuned.configuration == self.base.configuration else {
                 throw HoneError(
-                    .mismatch, "the fine-tuned model and the base are different models (\(tuned.family) and "
+                    .mismatch,
+                    "the fine-tuned model and the base are different models (\(tuned.family) and "
                         + "\(self.base.family), or other sizes)", file: finetuned)
             }
             weights = tuned.transformer.weights
@@ -67,13 +69,15 @@ public struct GraftSource {
             definition = TaskDefinition(labels: labels.isEmpty ? nil : labels)
         }
         let space = Set(GraftSpace(self.base.configuration).entries.map(\.name))
-        let others = try weights.filter { name, tensor in
-            guard !space.contains(name), let own = self.base.transformer.weights[name] else { return false }
-            return try withoutGradients {
-                try tensor.shape != own.shape || tensor.to(.float32).equal(own.to(.float32)).all().item() == 0
+        var others: [String] = []
+        for (name, tensor) in weights where !space.contains(name) {
+            guard let own = self.base.transformer.weights[name] else { continue }
+            let isSame = try withoutGradients {
+                try tensor.shape == own.shape && tensor.to(.float32).equal(own.to(.float32)).all().item() == 1
             }
+            if !isSame { others.append(name) }
         }
-        if let first = others.keys.sorted().first {
+        if let first = others.min() {
             warnings.append(
                 "fine-tuning has also changed \(others.count) weights outside the layers (\(first), …); the graft leaves "
                     + "them as the base has them")

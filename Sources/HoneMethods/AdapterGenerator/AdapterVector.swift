@@ -35,14 +35,16 @@ public struct AdapterLayout: Hashable, Sendable {
         for (own, found) in zip(entries, other.entries) where own != found {
             let sentence =
                 own.name == found.name
-                ? "has shape \(found.shape), the first adapter's is \(own.shape)" : "stands where the first adapter has \(own.name)"
+                ? "has shape \(found.shape), the first adapter's is \(own.shape)"
+                : "stands where the first adapter has \(own.name)"
             throw HoneError(.mismatch, sentence, file: file, item: found.name)
         }
         if entries.count != other.entries.count {
             let more = (entries.count > other.entries.count ? entries : other.entries)[
                 min(entries.count, other.entries.count)]
             throw HoneError(
-                .mismatch, entries.count > other.entries.count ? "is missing" : "is a tensor that the first adapter lacks",
+                .mismatch,
+                entries.count > other.entries.count ? "is missing" : "is a tensor that the first adapter lacks",
                 file: file, item: more.name)
         }
     }

@@ -61,7 +61,9 @@ extension AdapterGenerator {
     /// - Throws: `HoneError` for a folder that is none, or damaged.
     public static func read(_ folder: String) throws -> AdapterGenerator {
         let file = folder + description
-        guard FileStatus.isFolder(folder) else { throw HoneError(.usage, "there is no such generator folder", file: folder) }
+        guard FileStatus.isFolder(folder) else {
+            throw HoneError(.usage, "there is no such generator folder", file: folder)
+        }
         let json = try JSON.read(file: file)
         func integer(_ field: String) throws -> Int {
             guard let value = json[field]?.integer, (1...1 << 32).contains(value) else {
@@ -126,7 +128,8 @@ extension AdapterGenerator {
         _ tensors: [(name: String, tensor: Tensor)], to folder: String, generator: String, task: String
     ) throws {
         let source = taskFolder(task, in: generator)
-        for file in ["adapter_config.json", "hone.json", "head.safetensors"] where FileStatus.exists(source + "/" + file) {
+        for file in ["adapter_config.json", "hone.json", "head.safetensors"]
+        where FileStatus.exists(source + "/" + file) {
             try AtomicFile.write(Data(FileBytes.read(source + "/" + file)), to: folder + "/" + file)
         }
         try TensorFiles.write(tensors, metadata: ["format": "pt"], to: folder + "/adapter_model.safetensors")

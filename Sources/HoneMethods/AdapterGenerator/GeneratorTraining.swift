@@ -37,7 +37,8 @@ public struct GeneratorPlan: Hashable, Sendable {
         try require((1...1 << 24).contains(epochs), "--epochs", "must be at least 1, not \(epochs)")
         try require((2...65536).contains(batchSize), "--batch-size", "must be from 2 to 65536, not \(batchSize)")
         try require(
-            learningRate > 0 && learningRate.isFinite, "--learning-rate", "must be a number above 0, not \(learningRate)")
+            learningRate > 0 && learningRate.isFinite, "--learning-rate",
+            "must be a number above 0, not \(learningRate)")
     }
 
     /// The learning rate of an epoch, counted from 0: a cosine that would reach 0 after twice the epochs.
@@ -109,7 +110,8 @@ extension AdapterGenerator {
             }
             guard task.condition.count == examples[0].condition.count, !task.condition.isEmpty else {
                 throw HoneError(
-                    .mismatch, "the task vector has \(task.condition.count) numbers, the first one "
+                    .mismatch,
+                    "the task vector has \(task.condition.count) numbers, the first one "
                         + "\(examples[0].condition.count)", item: task.name)
             }
             guard task.condition.allSatisfy(\.isFinite) else {
@@ -202,7 +204,8 @@ extension AdapterGenerator {
                 }
                 let total = try withGradients { try loss.total(plan.beta) }
                 guard try total.item().isFinite else {
-                    throw HoneError(.notFinite, "the generator's loss is not finite in step \(step); lower the learning rate")
+                    throw HoneError(
+                        .notFinite, "the generator's loss is not finite in step \(step); lower the learning rate")
                 }
                 for weight in weights { weight.clearGradient() }
                 try total.backward()
@@ -216,7 +219,8 @@ extension AdapterGenerator {
                 sums.divergence += try loss.divergence.item() * Double(batch.count)
             }
             let stops = report(
-                Epoch(number: epoch + 1, error: sums.error / Double(count), divergence: sums.divergence / Double(count)))
+                Epoch(number: epoch + 1, error: sums.error / Double(count), divergence: sums.divergence / Double(count))
+            )
             if stops { break }
         }
         for weight in weights { weight.clearGradient() }

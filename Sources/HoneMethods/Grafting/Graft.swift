@@ -15,6 +15,14 @@ public struct Graft {
         public var indices: Tensor
         /// The fine-tuned values, `[count]` of `float32`.
         public var values: Tensor
+
+        /// Coordinates of one weight.
+        public init(name: String, shape: [Int], indices: Tensor, values: Tensor) {
+            self.name = name
+            self.shape = shape
+            self.indices = indices
+            self.values = values
+        }
     }
 
     /// Which base a graft belongs to: what it holds at the coordinates that the graft replaces.
@@ -80,7 +88,8 @@ public struct Graft {
     func hash(of model: Transformer) throws -> String {
         try hash { name in
             guard let weight = model.weights[name] else {
-                throw HoneError(.mismatch, "the base model has no such weight; this graft is for another base", item: name)
+                throw HoneError(
+                    .mismatch, "the base model has no such weight; this graft is for another base", item: name)
             }
             return weight
         }
@@ -88,7 +97,7 @@ public struct Graft {
 
     private func hash(_ weight: (String) throws -> Tensor) throws -> String {
         var hash = ContentHash(.sha256)
-        for part in parts {
+        for part in parts.sorted(by: { $0.name < $1.name }) {
             let tensor = try weight(part.name)
             guard tensor.shape == part.shape else {
                 throw HoneError(
@@ -182,7 +191,8 @@ extension Graft {
             let some = own[name] ?? []
             if let other = some.first(where: { $0.shape != some[0].shape }) {
                 throw HoneError(
-                    .mismatch, "has shape \(other.shape) in one graft and \(some[0].shape) in another: they are for "
+                    .mismatch,
+                    "has shape \(other.shape) in one graft and \(some[0].shape) in another: they are for "
                         + "different models", item: name)
             }
             var values: [Int: Float] = [:]
@@ -252,7 +262,8 @@ extension Graft {
         return [
             MethodFigure(
                 "Where the graft is",
-                note: "How the \(count) coordinates of \(selected) spread over the kinds of weights, against their size.",
+                note:
+                    "How the \(count) coordinates of \(selected) spread over the kinds of weights, against their size.",
                 .table(
                     titles: ["weights", "coordinates", "share of the graft", "share of the layers"],
                     rows: kinds.map {

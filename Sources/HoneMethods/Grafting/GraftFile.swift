@@ -185,7 +185,8 @@ public struct GraftFile {
         }
         let labels = json["labels"]?.array?.compactMap(\.string) ?? []
         var found = GraftFile(
-            Graft(parts: parts, selected: total, base: base), head: head, labels: labels, scores: json["scores"] ?? .null)
+            Graft(parts: parts, selected: total, base: base), head: head, labels: labels,
+            scores: json["scores"] ?? .null)
         found.model = json["model"]?.string
         return found
     }
@@ -199,7 +200,8 @@ public struct GraftFile {
         guard zip(places, places.dropFirst()).allSatisfy({ $0 < $1 }), places.first ?? 0 >= 0, places.last ?? 0 < count
         else {
             throw HoneError(
-                .mismatch, "coordinates do not rise, or lie outside the base's \(shape); this graft is for another base",
+                .mismatch,
+                "coordinates do not rise, or lie outside the base's \(shape); this graft is for another base",
                 file: file, item: part.name)
         }
         let stored = try name.toFile(Tensor.empty(shape)).shape

@@ -55,7 +55,8 @@ public struct GraftSpace: Sendable {
                     let tensor = try weight(entry.name).detached().to(dtype)
                     guard tensor.shape == entry.shape else {
                         throw HoneError(
-                            .mismatch, "has shape \(tensor.shape), not \(entry.shape): the two models are different ones",
+                            .mismatch,
+                            "has shape \(tensor.shape), not \(entry.shape): the two models are different ones",
                             item: entry.name)
                     }
                     return try tensor.reshaped([-1])

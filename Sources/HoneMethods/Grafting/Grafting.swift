@@ -28,7 +28,8 @@ public struct Grafting: Method {
                 "mask-rate", .real(1e7, 1e-12...1e12),
                 "The step length of the scores; it belongs together with the offset."),
             Setting("mask-offset", .real(10, 0...80), "How far scores have to rise before an entry turns over."),
-            Setting("mask-rows", .integer(1024, 1...1 << 20), "At most so many training rows are looked at in a round."),
+            Setting(
+                "mask-rows", .integer(1024, 1...1 << 20), "At most so many training rows are looked at in a round."),
         ])
 
     /// The values of the settings.
@@ -164,7 +165,8 @@ public struct Grafting: Method {
     }
 
     /// What is to be high: the share of right classes; of a generator, the share of rows whose target tokens are the likeliest.
-    private func score(_ parameters: ParameterSet, _ context: TrainingContext, rows: [EncodedExample]) throws -> Double {
+    private func score(_ parameters: ParameterSet, _ context: TrainingContext, rows: [EncodedExample]) throws -> Double
+    {
         let adapter = Adapter(
             method: self, task: context.task, labels: context.labels, parameters: parameters,
             encoding: context.encoding)
