@@ -103,7 +103,7 @@ public struct GraftRun {
     public func run(shouldStop: @escaping () -> Bool = { false }, note: (String) -> Void = { _ in }) throws -> Result {
         source.warnings.forEach { note("warning: " + $0) }
         let model = source.base
-        let space = GraftSpace(model.configuration)
+        let space = try GraftSpace(model, shape)
         let after = try source.after(space)
         var parameters = ParameterSet()
         for (name, tensor) in try space.parts(after) { parameters.set(name, try tensor.cloned()) }
@@ -136,6 +136,7 @@ public struct GraftRun {
         guard var graft = Grafting.graft(in: finished, for: model.configuration) else {
             throw HoneError(.usage, "keeps everything, so that there is nothing to write", item: "mask=whole")
         }
+        graft.selected = space.count
         graft.base = try Graft.Base(of: graft, model: model.transformer)
         let scores = try scores(graft, after: after, space: space)
         let file = GraftFile(graft, head: source.head, labels: labels, scores: scores)

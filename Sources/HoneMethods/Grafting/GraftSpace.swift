@@ -41,6 +41,11 @@ public struct GraftSpace: Sendable {
         self.init(model.weightShapes.filter { GraftSpace.holds($0.name, of: model) })
     }
 
+    /// The coordinates of what a task trains of a model: of an encoder-decoder that classifies, those of its encoder.
+    public init(_ model: BaseModel, _ task: TaskShape) throws {
+        self.init(try model.part(for: task, Grafting.self).configuration)
+    }
+
     /// Whether a weight belongs to a layer.
     static func holds(_ name: String, of model: TransformerConfiguration) -> Bool {
         let stack = model.stacks.first { name.hasPrefix($0.prefix) } ?? model

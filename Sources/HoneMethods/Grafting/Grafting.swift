@@ -89,7 +89,7 @@ public struct Grafting: Method {
         let choice = settings.choice("mask")
         let transformer = context.model.transformer
         guard choice != "whole", Grafting.graft(in: parameters, for: transformer.configuration) == nil else { return }
-        let space = GraftSpace(transformer.configuration)
+        let space = try GraftSpace(context.model, context.task)
         let before = try space.joined { try Grafting.weight($0, of: transformer) }
         let after = try space.joined { try parameters.tensor($0) }
         let mask = try mask(choice, space, before: before, after: after, parameters, context)
@@ -230,6 +230,7 @@ public struct Grafting: Method {
         guard var graft = Grafting.graft(in: parameters, for: model.configuration) else {
             return try WeightMethod.write(parameters, for: model, to: folder)
         }
+        graft.selected = try GraftSpace(model, task).count
         graft.base = try Graft.Base(of: graft, model: model.transformer)
         try GraftFile(graft).write(to: folder.path + "/weights.safetensors", for: model)
     }
