@@ -22,7 +22,7 @@ public struct Fit {
         public var model: String?
         /// Downloads a model of the Hub that is not there; one of the environment where none is given.
         public var hub: HubClient?
-        /// The methods to try; all that fit where none is named.
+        /// The methods to try; those that `fit` tries by default and that fit where none is named.
         public var methods: [String] = []
         /// The learning rates that every gradient method tries, the usual one first; each method's own where there are none.
         public var learningRates: [Double] = []
@@ -93,7 +93,7 @@ public struct Fit {
                 item: "--model")
         }
         let model = try BaseModel(DefaultModel.location(options.model, hub: options.hub))
-        methods = try (names.isEmpty ? Methods.all.map { $0.card.name } : names).map { try Methods.make($0) }
+        methods = try (names.isEmpty ? Methods.triedByDefault : names).map { try Methods.make($0) }
         // All methods read rows of one length, so that their losses are of the same tokens.
         let room = max(1, model.maximumLength - (methods.map(\.addedPositions).max() ?? 0))
         let length = try options.maximumLength ?? min(room, Preparation.suggestedLength(task, model))

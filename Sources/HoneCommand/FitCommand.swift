@@ -32,7 +32,10 @@ struct FitCommand: ParsableCommand {
         help:
             "A model folder in Hugging Face layout, or owner/name[@revision] on the Hub. Default: the built-in sentence encoder."
     ) var model: String?
-    @Option(help: "The methods to try, separated by commas. Default: all that fit.") var methods: String?
+    @Option(
+        help: ArgumentHelp(
+            "The methods to try, separated by commas. Default: those of \(Methods.triedByDefault.joined(separator: ", ")) that fit."
+        )) var methods: String?
     @Option(
         name: .customLong("learning-rates"),
         help:

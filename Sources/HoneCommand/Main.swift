@@ -26,6 +26,7 @@ struct HoneMain: ParsableCommand {
         version: Version.text,
         subcommands: [
             FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, ExportCommand.self,
+            CompareCommand.self,
             ScoreCommand.self, GenerateCommand.self, ChatCommand.self, EmbedCommand.self, TokenizeCommand.self,
             InspectCommand.self, MethodsCommand.self, GraftCommand.self, TaskVectorCommand.self, GeneratorCommand.self,
             PullCommand.self, DoctorCommand.self,

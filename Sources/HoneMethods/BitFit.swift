@@ -10,7 +10,7 @@ public struct BitFit: Method {
         summary: "Trains the biases of the model; every matrix stays frozen.",
         advice: "Small and stable, good with little data. Not for models without biases, such as Llama.",
         paper: "Ben Zaken, Goldberg and Ravfogel 2021, arXiv 2106.10199", training: .gradient, costRank: 3,
-        learningRates: [3e-3, 1e-3, 1e-2])
+        learningRates: [3e-3, 1e-3, 1e-2], isTriedByDefault: true)
 
     /// The values of the settings: none.
     public let settings: MethodSettings

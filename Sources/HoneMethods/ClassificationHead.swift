@@ -35,7 +35,7 @@ public enum ClassificationHead {
     }
 
     /// Vectors `[rows, width]` of length one.
-    static func normalised(_ vectors: Tensor) throws -> Tensor {
+    public static func normalised(_ vectors: Tensor) throws -> Tensor {
         try vectors / vectors.norm([1], keepDimensions: true).clamped(min: 1e-12)
     }
 }

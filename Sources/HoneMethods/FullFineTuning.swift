@@ -15,7 +15,7 @@ public struct FullFineTuning: Method {
         settings: [
             Setting("embeddings", .flag(true), "Train the embeddings too."),
             Setting("layers", .integer(0, 0...1024), "Train only so many of the last layers; 0 for all."),
-        ])
+        ], isTriedByDefault: true)
 
     /// The values of the settings.
     public let settings: MethodSettings

@@ -28,7 +28,7 @@ public struct InContextExamples: Method {
         settings: [
             Setting("shots", .integer(4, 0...64), "How many examples."),
             Setting("seed", .integer(0, 0...Int.max), "Which examples are drawn."),
-        ])
+        ], isTriedByDefault: true)
 
     /// The values of the settings.
     public let settings: MethodSettings

@@ -30,7 +30,7 @@ public struct LinearProbe: SolverMethod {
             Setting(
                 "normalise", .flag(true),
                 "Look at the direction of a vector only, as sentence encoders are trained to be compared."),
-        ])
+        ], isTriedByDefault: true)
 
     /// The values of the settings.
     public let settings: MethodSettings

@@ -21,7 +21,7 @@ public struct LoRA: Method {
             Setting("dropout", .real(0, 0...0.95), "The rate at which inputs of the update are dropped in training."),
             LinearTargets.targetsSetting, LinearTargets.layersSetting,
             Setting("rank-stabilised", .flag(false), "Scale by alpha / sqrt(rank) instead."),
-        ])
+        ], isTriedByDefault: true)
 
     /// The values of the settings.
     public let settings: MethodSettings

@@ -21,6 +21,9 @@ public struct MethodCard: Sendable {
     /// What can be set.
     public var settings: [Setting]
 
+    /// Whether `fit` tries it without being asked: a few methods that differ enough, so that each gets its share of the budget.
+    public var isTriedByDefault: Bool
+
     /// How a method learns.
     public enum Training: Sendable {
         /// By gradient steps.
@@ -34,7 +37,8 @@ public struct MethodCard: Sendable {
     /// A card with all its entries.
     public init(
         name: String, title: String, summary: String, advice: String, paper: String, peftType: String? = nil,
-        training: Training, costRank: Int, learningRates: [Double] = [], settings: [Setting] = []
+        training: Training, costRank: Int, learningRates: [Double] = [], settings: [Setting] = [],
+        isTriedByDefault: Bool = false
     ) {
         self.name = name
         self.title = title
@@ -46,5 +50,6 @@ public struct MethodCard: Sendable {
         self.costRank = costRank
         self.learningRates = learningRates
         self.settings = settings
+        self.isTriedByDefault = isTriedByDefault
     }
 }

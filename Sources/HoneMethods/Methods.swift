@@ -13,6 +13,9 @@ public enum Methods {
         FullFineTuning.self,
     ]
 
+    /// The names of those that `fit` tries without being asked.
+    public static var triedByDefault: [String] { all.filter { $0.card.isTriedByDefault }.map { $0.card.name } }
+
     /// The method of a name.
     ///
     /// - Throws: `HoneError` with code `.usage` that lists the methods there are.

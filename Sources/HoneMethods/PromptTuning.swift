@@ -17,7 +17,7 @@ public struct PromptTuning: Method {
             Setting(
                 "initialisation", .choice("vocabulary", ["vocabulary", "random"]),
                 "Start from the vectors of tokens drawn from the vocabulary, or from noise of their size."),
-        ])
+        ], isTriedByDefault: true)
 
     /// The values of the settings.
     public let settings: MethodSettings

@@ -141,14 +141,7 @@ struct GradientSearch {
     }
 
     private func plan(steps: Int, learningRate: Double) -> TrainingPlan {
-        var plan = TrainingPlan(steps: steps, learningRate: learningRate)
-        plan.batchSize = search.batchSize
-        plan.warmup = 0.06
-        plan.schedule = .linear
-        plan.weightDecay = 0.01
-        plan.maximumGradientNorm = 1
-        plan.seed = search.seed
-        return plan
+        .ofSearch(steps: steps, learningRate: learningRate, batchSize: search.batchSize, seed: search.seed)
     }
 
     private func start(_ method: any Method) throws -> Adapter {
@@ -344,5 +337,19 @@ struct GradientSearch {
         result.reason = outcome.ending == .interrupted ? "cut short" : ""
         result.seconds += monotonicSeconds() - started
         result.peakBytes = max(result.peakBytes, Engine.peakResidentBytes)
+    }
+}
+
+extension TrainingPlan {
+    /// How methods are trained where they are compared: alike, warmed up, and falling in a straight line.
+    static func ofSearch(steps: Int, learningRate: Double, batchSize: Int, seed: UInt64) -> TrainingPlan {
+        var plan = TrainingPlan(steps: steps, learningRate: learningRate)
+        plan.batchSize = batchSize
+        plan.warmup = 0.06
+        plan.schedule = .linear
+        plan.weightDecay = 0.01
+        plan.maximumGradientNorm = 1
+        plan.seed = seed
+        return plan
     }
 }

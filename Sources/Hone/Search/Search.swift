@@ -253,7 +253,7 @@ public struct Search {
 
     /// How strongly the head that gradient methods start from is smoothed: it knows the directions of the classes but is
     /// sure of nothing, so that there is a loss left to learn from. A head solved to the end leaves almost none.
-    private static let startStrength = 0.3
+    static let startStrength = 0.3
 
     /// The head that gradient methods start from, solved on frozen features.
     private func startHead(on features: FrozenFeatures?) throws -> ParameterSet? {

@@ -1,0 +1,70 @@
+import Foundation
+import HoneFormats
+import Testing
+
+/// `hone compare` as users call it.
+struct CompareCommandTests {
+    private func run(_ workshop: Workshop, _ data: String, methods: String, seeds: Int, _ more: String...) throws
+        -> HoneProcess.Result
+    {
+        try workshop.hone(
+            [
+                "compare", data, "--model", workshop.fixture("bert-tiny"), "--methods", methods, "--rows", "4,all",
+                "--seeds",
+            ]
+                + ["\(seeds)", "--steps", "3-4", "--trials", "2", "--out", workshop.out, "--json"] + more)
+    }
+
+    @Test func `every method gets the same rows, and what is measured is not measured again`() throws {
+        let workshop = try Workshop()
+        let data = try workshop.tickets(rows: 240)
+        let words = ["fox dog the lazy over", "abcdefgh zyx", "one two three", "the quick brown", "late early late"]
+        let lines = words.map { Array(repeating: $0, count: 8).joined(separator: " ") + "\n" }
+        let texts = try workshop.write("other.txt", lines.joined())
+        let first = try run(workshop, data, methods: "probe,bitfit,icl", seeds: 1, "--untouched", texts)
+        #expect(first.code == 0, "\(first.error)")
+        let records = try JSON.parse(first.output)["records"]?.array ?? []
+        #expect(records.count == 6)
+        for record in records where record["method"]?.string != "icl" {
+            let score = try #require(record["score"]?.number)
+            let forgetting = try #require(record["forgetting"]?.number)
+            #expect((0...1).contains(score))
+            #expect(record["rows"]?.string == "all" || record["train_rows"]?.integer == 8)
+            // A probe changes nothing of the base.
+            #expect((abs(forgetting) < 1e-6) == (record["method"]?.string == "probe"))
+        }
+        #expect(records.contains { $0["reason"]?.string?.contains("generates text") == true })
+        let again = try run(workshop, data, methods: "probe,bitfit,icl", seeds: 2, "--untouched", texts)
+        #expect(again.code == 0, "\(again.error)")
+        let more = try JSON.parse(again.output)["records"]?.array ?? []
+        #expect(more.count == 12)
+        #expect(Set(more.filter { $0["seed"]?.integer == 0 }.map { $0.text() }) == Set(records.map { $0.text() }))
+        let table = try String(contentsOfFile: workshop.out + "/table.md", encoding: .utf8)
+        #expect(table.split(separator: "\n").count == 2 + 6 && table.contains("±"))
+    }
+
+    @Test func `settings, wrong options and another comparison's folder are told apart`() throws {
+        let workshop = try Workshop()
+        let data = try workshop.tickets(rows: 120)
+        let settings = try run(workshop, data, methods: "lora:rank=2,targets=query,value;lora:rank=1", seeds: 1)
+        #expect(settings.code == 0, "\(settings.error)")
+        let counts = (try JSON.parse(settings.output)["records"]?.array ?? []).compactMap {
+            $0["trained_parameters"]?.integer
+        }
+        #expect(Set(counts).count == 2)
+        let other = try run(workshop, data, methods: "probe", seeds: 1, "--epochs", "3")
+        #expect(other.code == 1 && other.error.contains("epochs"), "\(other.error)")
+        let wrong: [([String], String)] = [
+            (["--methods", "nosuch"], "nosuch"), (["--methods", "lora:rank"], "--methods"),
+            (["--methods", "probe", "--rows", "many"], "--rows"),
+            (["--methods", "probe", "--steps", "9-3"], "--steps"),
+            (["--methods", "probe", "--reference", "lora"], "--reference"), (["--methods", "probe,probe"], "twice"),
+        ]
+        for (arguments, word) in wrong {
+            let result = try workshop.hone(
+                ["compare", data, "--model", workshop.fixture("bert-tiny"), "--out", workshop.folder + "/x"] + arguments
+            )
+            #expect(result.code == 2 && result.error.contains(word), "\(arguments): \(result.error)")
+        }
+    }
+}
