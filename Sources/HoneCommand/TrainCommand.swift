@@ -8,6 +8,7 @@ import HoneTraining
 
 extension TrainingPlan.Schedule: ExpressibleByArgument {}
 extension TrainingPlan.Order: ExpressibleByArgument {}
+extension TrainingPlan.Rule: ExpressibleByArgument {}
 
 /// What the base model computes in.
 enum ComputeType: String, ExpressibleByArgument, CaseIterable {
@@ -55,6 +56,7 @@ struct TrainCommand: ParsableCommand {
     @Option(name: .customLong("max-length"), help: "The most tokens of a row.") var maximumLength = 256
     @Option(name: .customLong("learning-rate"), help: "The highest learning rate. Default: the method's own.")
     var learningRate: Double?
+    @Option(help: "How gradients become steps: adamw, or sgd without momentum.") var optimizer = TrainingPlan.Rule.adamW
     @Option(
         name: .customLong("head-rate"),
         help: "The learning rate of a classifier's head over that of the rest; 0 leaves the head as it starts.")
@@ -129,6 +131,7 @@ struct TrainCommand: ParsableCommand {
         options.plan.batchSize = batchSize
         options.plan.accumulation = accumulation
         options.plan.headLearningRateFactor = headRate
+        options.plan.rule = optimizer
         options.plan.schedule = schedule
         options.plan.warmup = warmup
         options.plan.weightDecay = weightDecay

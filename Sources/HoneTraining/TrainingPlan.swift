@@ -22,8 +22,18 @@ public struct TrainingPlan: Hashable, Sendable {
         case shuffled
     }
 
+    /// How gradients become steps.
+    public enum Rule: String, Sendable, CaseIterable {
+        /// By running means and squares of each number's gradient (Loshchilov and Hutter 2019): all move about as far.
+        case adamW = "adamw"
+        /// By the gradient itself, without momentum: few numbers move far.
+        case gradientDescent = "sgd"
+    }
+
     /// How many optimiser steps the run has.
     public var steps: Int
+    /// How gradients become steps.
+    public var rule = Rule.adamW
     /// How many rows a step has.
     public var batchSize = 32
     /// Into how many pieces a step is cut to save memory; the result is the same up to rounding.
@@ -111,6 +121,12 @@ public struct TrainingPlan: Hashable, Sendable {
 
     /// The plan as JSON, for `run.json` and to tell whether a resumed run is the same.
     public var json: JSON {
+        var object = common.object ?? JSONObject()
+        if rule != .adamW { object["optimizer"] = .string(rule.rawValue) }
+        return .object(object)
+    }
+
+    private var common: JSON {
         [
             "steps": .integer(steps), "batch_size": .integer(batchSize), "accumulation": .integer(accumulation),
             "learning_rate": .number(learningRate), "head_learning_rate_factor": .number(headLearningRateFactor),
