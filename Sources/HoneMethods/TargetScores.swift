@@ -34,15 +34,24 @@ extension Transformer {
                 ? PrefixBatches.batches(rows.map(\.predictors), tokens: tokens)
                 : Specialist.batches(rows.map(\.length), tokens: tokens)
             for indices in batches {
-                let chosen = indices.map { rows[$0] }
-                guard chosen.contains(where: { $0.targetCount > 0 }) else { continue }
-                let (states, places, targets) = try distinctTargetStates(chosen, padId: padId)
-                let found = try logLikelihoods(states, places: places, targets: targets.ids.elements(Int.self))
-                for (row, (logLikelihood, isBest)) in zip(targets.rows, found) {
-                    scores[indices[row]].logLikelihood += logLikelihood
-                    scores[indices[row]].tokens += 1
-                    scores[indices[row]].isGreedy = scores[indices[row]].isGreedy && isBest
-                }
+                let found = try targetScores(inOneBatch: indices.map { rows[$0] }, padId: padId)
+                for (index, score) in zip(indices, found) { scores[index] = score }
+            }
+            return scores
+        }
+    }
+
+    /// The same of rows that are computed together, in this order.
+    func targetScores(inOneBatch rows: [EncodedExample], padId: Int) throws -> [TargetScore] {
+        try withoutGradients {
+            var scores = rows.map { _ in TargetScore() }
+            guard rows.contains(where: { $0.targetCount > 0 }) else { return scores }
+            let (states, places, targets) = try distinctTargetStates(rows, padId: padId)
+            let found = try logLikelihoods(states, places: places, targets: targets.ids.elements(Int.self))
+            for (row, (logLikelihood, isBest)) in zip(targets.rows, found) {
+                scores[row].logLikelihood += logLikelihood
+                scores[row].tokens += 1
+                scores[row].isGreedy = scores[row].isGreedy && isBest
             }
             return scores
         }

@@ -66,4 +66,42 @@ extension Conformance {
         let distance = Conformance.distance(together, alone)
         return distance <= 1e-5 ? [] : ["a row's result alone and among others differs by \(distance)"]
     }
+
+    func sharesABatch(_ initial: Adapter, _ trained: Adapter) throws -> [String] {
+        let some = Array(task.examples.prefix(6))
+        var set = AdapterSet(base: model)
+        try set.add(trained, named: "trained")
+        try set.add(initial, named: "initial")
+        func alone() throws -> [[Double]] {
+            let (first, second) = try (answers(trained, some), answers(initial, some))
+            let width = first.count / some.count
+            return some.indices.map { row in
+                Array((row % 2 == 0 ? first : second)[row * width..<(row + 1) * width])
+            }
+        }
+        func together() throws -> [[Double]] {
+            let requests = some.enumerated().map {
+                AdapterSet.Request($0.element, adapter: $0.offset % 2 == 0 ? "trained" : "initial")
+            }
+            if task.shape == .generation { return try set.targetLosses(requests).map { [$0.loss] } }
+            return try set.probabilities(requests).map { $0.map(Double.init) }
+        }
+        // A head that is solved is not there before it is.
+        guard trained.parameters.all.isEmpty || !initial.parameters.all.isEmpty else { return [] }
+        let expected = try alone()
+        let found = try together()
+        let distance = Conformance.distance(found.flatMap { $0 }, expected.flatMap { $0 })
+        var problems: [String] = []
+        if !(distance <= 1e-5) {
+            problems.append("among rows of another adapter, a row's result differs by \(distance)")
+        }
+        set.remove("initial")
+        try set.add(trained, named: "initial")
+        try set.add(initial, named: "trained")
+        set.remove("trained")
+        try set.add(trained, named: "trained")
+        try set.add(initial, named: "initial")
+        if try together() != found { problems.append("after switching adapters, the results are others") }
+        return problems
+    }
 }

@@ -63,6 +63,8 @@ public struct Conformance {
         case accumulates
         /// A row's result does not depend on the rows beside it.
         case ignoresPadding
+        /// In a batch with rows of other adapters and of the base alone, a row's result is its own; switching changes nothing.
+        case sharesABatch
         /// Settings that are unknown, out of bounds or of the wrong kind are refused by name.
         case refusesWrongSettings
     }
@@ -148,6 +150,7 @@ public struct Conformance {
                     case .countsParameters: try countsParameters(initial)
                     case .accumulates: try accumulates(initial)
                     case .ignoresPadding: try ignoresPadding(trained.adapter)
+                    case .sharesABatch: try sharesABatch(initial, trained.adapter)
                     case .refusesWrongSettings: try refusesWrongSettings()
                     }
                 findings += sentences.map { Finding(check: check, sentence: $0) }

@@ -1,3 +1,4 @@
+import Foundation
 import HoneFormats
 import HoneMethods
 import HoneModels
@@ -40,7 +41,11 @@ import Testing
         }
     }
 
-    static let names = Methods.all.map { $0.card.name }
+    /// All methods, or those of `HONE_METHODS` (separated by commas), for work on one of them.
+    static let names: [String] = {
+        let wanted = ProcessInfo.processInfo.environment["HONE_METHODS"]?.split(separator: ",").map(String.init)
+        return Methods.all.map { $0.card.name }.filter { wanted?.contains($0) ?? true }
+    }()
     struct Place: Sendable, CustomTestStringConvertible {
         var model: TinyModel
         var task: TinyTask
