@@ -62,15 +62,15 @@ class Study:
         """Full fine-tuning of the layers, embeddings and head frozen."""
         return self.hone(
             "train-" + name, "train", self.rows(task, "train", self.options.shots), "--method", "graft", "--set",
-            "mask=whole", "--epochs", self.options.epochs, "--batch-size", 16, "--learning-rate",
-            self.options.learning_rate, "--out", self.path("run-" + name), "--max-length", 64, "--quiet",
+            "mask=whole", "--optimizer", self.options.optimizer, "--schedule", "constant", "--epochs", self.options.epochs,
+            "--batch-size", 8, "--learning-rate", self.options.learning_rate, "--out", self.path("run-" + name), "--max-length", 64, "--quiet",
             *(["--model", model] if model else []))
 
-    def graft(self, name, run, task, keep, mask, rounds=10):
+    def graft(self, name, run, task, keep, mask, rounds=None):
         return self.hone(
             name, "graft", "make", "--finetuned", self.path("run-" + run), "--data",
             self.rows(task, "train", self.options.shots), "--test", self.rows(task, "test", self.options.tested),
-            "--keep", keep, "--mask", mask, "--rounds", rounds, "--mask-rows", 256, "--batch-size", 32, "--out",
+            "--keep", keep, "--mask", mask, "--rounds", rounds or self.options.rounds, "--mask-rows", self.options.mask_rows, "--batch-size", 32, "--out",
             self.path(name + ".graft"), "--quiet" if mask != "trained" else "--seed=0")
 
     def measured(self, name, task, *grafts, head, model=None):
@@ -93,12 +93,15 @@ def main():
     parser.add_argument("--tasks", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--names", default="sst2,subj,trec")
-    parser.add_argument("--shots", type=int, default=256)
+    parser.add_argument("--shots", type=int, default=128)
     parser.add_argument("--tested", type=int, default=300)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--learning-rate", default="1e-4")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--optimizer", default="sgd")
+    parser.add_argument("--learning-rate", default="2e-2")
     parser.add_argument("--keeps", default="1e-5,1e-4,1e-3,1e-2,1e-1")
     parser.add_argument("--trained", default="1e-4,1e-3,1e-2", help="the shares for which the mask is trained as well")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--mask-rows", type=int, default=256)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     study = Study(options)

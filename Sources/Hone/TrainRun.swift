@@ -240,7 +240,12 @@ public struct TrainRun {
         let trained: Trained
         switch type(of: adapter.method).card.training {
         case .gradient: trained = try train(folder, shouldStop: shouldStop, report: report)
-        case .solver, .none: trained = try Trained(adapter: solveOrChoose(), ending: .finished)
+        case .solver, .none:
+            do {
+                trained = try Trained(adapter: untrained(shouldStop: shouldStop, report: report), ending: .finished)
+            } catch is CancellationError {
+                trained = Trained(adapter: adapter, ending: .interrupted)
+            }
         }
         if trained.ending == .interrupted {
             return Result(
@@ -262,6 +267,21 @@ public struct TrainRun {
         var points: [ValidationPoint] = []
     }
 
+    /// What validation says of parameters, where there are validation rows.
+    private var validate: ((ParameterSet, Int) throws -> ValidationPoint)? {
+        let rows = preparation.task.split.validation
+        guard !rows.isEmpty else { return nil }
+        return { parameters, step in
+            var candidate = adapter
+            candidate.parameters = parameters
+            let evaluation = try Evaluation.measure(
+                Specialist(base: preparation.model, adapter: candidate), on: rows, split: "validation",
+                generates: false, seed: plan.seed)
+            let point = evaluation.point
+            return ValidationPoint(step: step, score: point.score, loss: point.loss)
+        }
+    }
+
     private func train(
         _ folder: RunFolder, shouldStop: @escaping () -> Bool, report: (TrainingEvent) throws -> Void
     ) throws -> Trained {
@@ -270,19 +290,6 @@ public struct TrainRun {
         var log: TrainingLog?
         var validations: TrainingLog?
         var trained = Trained(adapter: adapter, ending: .finished)
-        let rows = preparation.task.split.validation
-        var validate: ((ParameterSet, Int) throws -> ValidationPoint)?
-        if !rows.isEmpty {
-            validate = { parameters, step in
-                var candidate = adapter
-                candidate.parameters = parameters
-                let evaluation = try Evaluation.measure(
-                    Specialist(base: preparation.model, adapter: candidate), on: rows, split: "validation",
-                    generates: false, seed: plan.seed)
-                let point = evaluation.point
-                return ValidationPoint(step: step, score: point.score, loss: point.loss)
-            }
-        }
         var trainer = try Trainer(
             model: preparation.model, adapter: adapter, examples: preparation.train,
             source: preparation.task.split.train, plan: plan, validate: validate)
@@ -330,15 +337,14 @@ public struct TrainRun {
         try AtomicFolder.create(at: path) { try kept.write(to: $0, for: preparation.model) }
     }
 
-    private func solveOrChoose() throws -> Adapter {
-        var adapter = adapter
+    private func untrained(shouldStop: () -> Bool, report: (TrainingEvent) throws -> Void) throws -> Adapter {
         if let solver = adapter.method as? any SolverMethod, case .classification(let classes) = preparation.shape {
-            adapter.parameters = try TrainRun.solvedHead(solver, preparation, classes: classes)
+            var solved = adapter
+            solved.parameters = try TrainRun.solvedHead(solver, preparation, classes: classes)
+            return solved
         }
-        if let chooser = adapter.method as? InContextExamples {
-            adapter.demonstrations = chooser.choose(from: preparation.task.split.train, labels: preparation.task.labels)
-        }
-        return adapter
+        return try preparation.untrained(
+            adapter, plan: plan, validate: validate, shouldStop: shouldStop, report: report)
     }
 
     private func finish(_ trained: Trained, folder: RunFolder, started: Date, clock: Double) throws -> Result {

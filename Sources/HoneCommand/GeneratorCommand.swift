@@ -35,7 +35,7 @@ struct TaskVectorCommand: ParsableCommand {
         try Engine.start(threads: threads)
         let whole = TaskDefinition(splits: SplitFractions(validation: 0, test: 0))
         let task = try TaskData.load(path: data, definition: whole)
-        let vector = try TaskVector(
+        let vector = try TaskEmbedding(
             specialist(for: task), of: task.split.train, count: examples, seed: seed)
         try vector.write(to: out)
         if json {
@@ -172,7 +172,7 @@ struct GeneratorSampleCommand: ParsableCommand {
         }
         try Engine.start(threads: nil)
         let known = try AdapterGenerator.read(generator)
-        let condition = try taskvec.map { try TaskVector.read($0) } ?? known.task(task ?? "").condition
+        let condition = try taskvec.map { try TaskEmbedding.read($0) } ?? known.task(task ?? "").condition
         let nearest = try like.map { try known.task($0) } ?? known.nearest(condition)
         let made = try known.sample(condition, statistics: nearest.statistics, count: count, seed: seed)
         var folders: [String] = []

@@ -66,6 +66,9 @@ public protocol Method: Sendable {
         _ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?, rows: [EncodedExample]
     ) throws -> Attachments
 
+    /// A row as the method learns it: some of its targets may be left out.
+    func learned(of row: EncodedExample) -> EncodedExample
+
     /// How a parameter is trained, where that differs from the plan.
     func rule(for parameter: Parameter) -> TrainingRule
 
@@ -115,6 +118,9 @@ extension Method {
     ) throws -> Attachments {
         try attachments(parameters, model: model, dropout: dropout)
     }
+
+    /// All of the row.
+    public func learned(of row: EncodedExample) -> EncodedExample { row }
 
     /// As the plan says.
     public func rule(for parameter: Parameter) -> TrainingRule { TrainingRule() }

@@ -10,6 +10,10 @@ public enum Methods {
         BitFit.self,
         LoRA.self,
         Grafting.self,
+        LoFiT.self,
+        SoftInjection.self,
+        FunctionVector.self,
+        TaskVector.self,
         FullFineTuning.self,
     ]
 

@@ -25,6 +25,7 @@ extension Transformer {
     ) {
         guard let decoder = configuration.decoder else {
             let batch = try TokenBatch(rows.map(\.predictors), padId: padId, on: device).entering(trunk)
+                .endingPrompts(at: rows.map(\.promptEnd))
             let targets = try TargetPositions(rows, length: batch.length, on: device)
             let (states, indices) = try distinctStates(batch, at: targets.positions)
             return (states, indices, targets)
@@ -51,11 +52,17 @@ extension Transformer {
 extension Transformer {
     /// The states with which rows enter a layer, of the tokens that predict their targets.
     public func targetTrunk(_ rows: [EncodedExample], padId: Int, below layer: Int) throws -> TrunkStates {
-        try trunk(of: TokenBatch(rows.map(\.predictors), padId: padId, on: device), below: layer)
+        try trunk(
+            of: TokenBatch(rows.map(\.predictors), padId: padId, on: device).endingPrompts(at: rows.map(\.promptEnd)),
+            below: layer)
     }
 }
 
 extension EncodedExample {
+    /// Which of the predictors is the last token of the prompt: what stands before the first target, or the last where there is
+    /// none.
+    var promptEnd: Int { max(1, min(targets.first?.lowerBound ?? ids.count, predictors.count)) - 1 }
+
     /// The tokens that a target's prediction depends on: what stands before the last target. At least one, since a row needs some.
     var predictors: [Int] { Array(ids.prefix(max(1, (targets.last?.upperBound ?? 1) - 1))) }
 }

@@ -58,6 +58,39 @@ public protocol StateAttachment {
     ///
     /// - Parameter state: `[batch, length, width]`, or `[batch, length, heads, width]` at a heads site.
     func state(_ state: Tensor) throws -> Tensor
+
+    /// Whether what comes out for a token depends on that token alone, and on whether its row's prompt ends with it, so that rows
+    /// may be computed without padding.
+    var actsOnTokens: Bool { get }
+
+    /// Whether a token that stands in several rows with the same tokens before it may be computed once for all of them, because
+    /// nothing is drawn for it.
+    var isDeterministic: Bool { get }
+
+    /// Whether the last token of a prompt is treated unlike others: `bound(to:)` is told which those are.
+    var looksAtPromptEnds: Bool { get }
+
+    /// What is added to the state of every token, where the change is no more than that: `[width]` or `[heads, width]`,
+    /// `float32`.
+    var offset: Tensor? { get }
+
+    /// The same attachment for a forward pass with rows in certain places.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` where it is for another number of rows.
+    func bound(to layout: RowLayout) throws -> any StateAttachment
+}
+
+extension StateAttachment {
+    /// False: rows may matter.
+    public var actsOnTokens: Bool { false }
+    /// False: it may draw.
+    public var isDeterministic: Bool { false }
+    /// False.
+    public var looksAtPromptEnds: Bool { false }
+    /// None: only `state` tells.
+    public var offset: Tensor? { nil }
+    /// Itself.
+    public func bound(to layout: RowLayout) -> any StateAttachment { self }
 }
 
 /// What methods, probes and patches put onto a transformer: all of it addressed by site, none of it known to the
@@ -91,6 +124,9 @@ public struct Attachments {
         prompts += other.prompts
         looksAtRows = looksAtRows || other.looksAtRows
     }
+
+    /// Whether a state attachment treats the last tokens of prompts unlike others.
+    var looksAtPromptEnds: Bool { states.values.contains { $0.contains(where: \.looksAtPromptEnds) } }
 
     /// Checks that every address exists in a model and has the right kind.
     ///

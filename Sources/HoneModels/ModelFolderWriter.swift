@@ -8,7 +8,8 @@ extension BaseModel {
     ///
     /// - Parameters:
     ///   - path: where the folder shall be; nothing may be there yet, except an empty folder.
-    ///   - weights: new weights by Hone's names; they are converted to the element types that the files have.
+    ///   - weights: new weights by Hone's names; they are converted to the element types that the files have. Biases of attention
+    ///     that the model lacks are added where the family's `config.json` can say so (`TransformerConfiguration.completing`).
     ///   - extra: adds files to the folder whose path it is given.
     /// - Throws: `HoneError` with code `.mismatch` where the folder's weights are no longer those that were read, or a new
     ///   weight has no place; `.fileSystem` where the folder cannot be written.
@@ -26,8 +27,9 @@ extension BaseModel {
         }
         var found = Set<String>()
         try AtomicFolder.create(at: path) { temporary in
-            for file in files.files {
-                let tensors = try file.entries.map { entry in
+            var added: (names: [String], file: String)?
+            for (number, file) in files.files.enumerated() {
+                var tensors = try file.entries.map { entry in
                     let own = try place(entry.name) ?? copied(of: entry, in: file, among: files, place)
                     guard let own, let new = weights[own.name] else {
                         return SafetensorsTensor(name: entry.name, dtype: entry.dtype, shape: entry.shape) { sink in
@@ -46,6 +48,12 @@ extension BaseModel {
                         try plain.withBytes(sink)
                     }
                 }
+                if number == files.files.count - 1 {
+                    let grown = try grownWeights(weights, besides: file)
+                    tensors += grown.map(\.tensor)
+                    found.formUnion(grown.map(\.name))
+                    if !grown.isEmpty { added = (grown.map(\.tensor.name), file.path) }
+                }
                 let name = (file.path as NSString).lastPathComponent
                 try SafetensorsWriter.write(
                     tensors, metadata: file.metadata.isEmpty ? nil : file.metadata, to: temporary + "/" + name)
@@ -54,6 +62,7 @@ extension BaseModel {
                 throw HoneError(.mismatch, "the model's files have no place for this weight", file: folder, item: lost)
             }
             try copyCompanions(to: temporary)
+            if let added { try declareAttentionBiases(added.names, in: added.file, of: temporary) }
             try extra(temporary)
         }
     }

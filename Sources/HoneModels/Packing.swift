@@ -19,6 +19,7 @@ struct Packing {
     private let length: Int
     private let lengths: [Int]
     private let tree: PrefixTree?
+    private let promptEnds: [Int?]
     /// Where each token stands in the flattened padded batch; `nil` where nothing is padded or the tokens are a tree's.
     private let places: Tensor?
 
@@ -30,18 +31,21 @@ struct Packing {
     ) throws {
         guard device == .cpu, dtype == .float32 || dtype == .bfloat16, given.side == .right, cache == nil,
             Packing.fits(configuration, length: given.length), attachments.prompts.isEmpty,
-            attachments.states.isEmpty,
+            attachments.states.values.allSatisfy({ $0.allSatisfy { $0.actsOnTokens } }),
             attachments.linear.values.allSatisfy({ $0.allSatisfy { $0.actsOnTokens } })
         else { return nil }
         rowCount = given.rowCount
         length = given.length
         lengths = given.lengths
-        tree = given.typeIds == nil && Packing.shares(configuration, attachments) ? PrefixTree(given.rows) : nil
+        promptEnds = given.promptEnds(behindOthers: false)
+        let rows = attachments.looksAtPromptEnds ? Packing.marking(promptEnds, in: given.rows) : given.rows
+        tree = given.typeIds == nil && Packing.shares(configuration, attachments) ? PrefixTree(rows) : nil
         if let tree {
             segments = try Segments(offsets: Tensor(tree.offsets), parents: Tensor(tree.parents))
             places = nil
+            let tokens = tree.tokens.map { $0 < 0 ? Packing.marked($0) : $0 }
             batch = try TokenBatch(
-                packed: Tensor(tree.tokens, shape: [1, tree.tokens.count]), typeIds: nil, count: tree.tokens.count)
+                packed: Tensor(tokens, shape: [1, tokens.count]), typeIds: nil, count: tokens.count)
             return
         }
         var starts = [0]
@@ -82,8 +86,29 @@ struct Packing {
         return origins
     }
 
-    /// Where the rows are; only for batches without a tree, in which rows have tokens in common.
-    var layout: RowLayout { RowLayout(packed: lengths) }
+    /// Where the rows are, and where their prompts end; in a tree, in which rows have tokens in common, only the latter.
+    var layout: RowLayout {
+        var start = 0
+        let ends = promptEnds.enumerated().map { row, end -> Int? in
+            defer { start += lengths[row] }
+            return end.map { tree?.places(ofRow: row, count: $0 + 1).last ?? start + $0 }
+        }
+        return RowLayout(packed: lengths, promptEnds: ends)
+    }
+
+    /// Rows in which the last token of each prompt is another than the same token elsewhere, so that it is shared only with rows
+    /// whose prompts end there too.
+    private static func marking(_ ends: [Int?], in rows: [[Int]]) -> [[Int]] {
+        zip(rows, ends).map { row, end in
+            guard let end else { return row }
+            var row = row
+            row[end] = marked(row[end])
+            return row
+        }
+    }
+
+    /// A token as a prompt's last; of such a one, the token.
+    private static func marked(_ token: Int) -> Int { -1 - token }
 
     /// Whether a model of this configuration can be computed in this way.
     private static func fits(_ configuration: TransformerConfiguration, length: Int) -> Bool {
@@ -103,6 +128,7 @@ struct Packing {
         configuration.isCausal && !configuration.computesExactly && configuration.positionlessToken == nil
             && attachments.prompts.isEmpty
             && attachments.linear.values.allSatisfy { $0.allSatisfy { $0.actsOnTokens && $0.isDeterministic } }
+            && attachments.states.values.allSatisfy { $0.allSatisfy { $0.actsOnTokens && $0.isDeterministic } }
     }
 
     /// Positions `[length]` or `[rows, length]` as one a token, `[tokens]`.

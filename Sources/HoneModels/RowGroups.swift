@@ -8,20 +8,41 @@ public struct RowLayout: Hashable, Sendable {
     let dimension: Int
     /// Where each row begins along it, and the end.
     let starts: [Int]
+    /// Where the last token of each row's prompt stands among all positions of all rows, one row after the other; `nil` for a
+    /// row whose prompt does not end in this pass.
+    public let promptEnds: [Int?]
 
     /// Padded rows.
-    init(rowCount: Int) {
+    init(rowCount: Int, promptEnds: [Int?]) {
         dimension = 0
         starts = Array(0...rowCount)
+        self.promptEnds = promptEnds
     }
 
     /// Rows without padding, one after the other.
-    init(packed lengths: [Int]) {
+    init(packed lengths: [Int], promptEnds: [Int?]) {
         dimension = 1
         starts = lengths.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) }
+        self.promptEnds = promptEnds
+    }
+
+    private init(dimension: Int, starts: [Int], promptEnds: [Int?]) {
+        self.dimension = dimension
+        self.starts = starts
+        self.promptEnds = promptEnds
     }
 
     var rowCount: Int { starts.count - 1 }
+
+    /// Successive rows as a layout of their own.
+    ///
+    /// - Parameter length: how many positions there are for one step along the layout's dimension.
+    func part(_ rows: Range<Int>, length: Int) -> RowLayout {
+        let first = starts[rows.lowerBound]
+        return RowLayout(
+            dimension: dimension, starts: starts[rows.lowerBound...rows.upperBound].map { $0 - first },
+            promptEnds: promptEnds[rows].map { $0.map { $0 - first * length } })
+    }
 }
 
 extension Attachments {
@@ -57,6 +78,7 @@ extension Attachments {
     func bound(to layout: RowLayout) throws -> Attachments {
         var copy = self
         copy.linear = try linear.mapValues { try $0.map { try $0.bound(to: layout) } }
+        copy.states = try states.mapValues { try $0.map { try $0.bound(to: layout) } }
         return copy
     }
 }
@@ -115,16 +137,40 @@ private struct GroupedLinear: LinearAttachment {
     }
 }
 
-/// What groups of successive rows have attached to a state; states with attachments are always padded.
+/// What groups of successive rows have attached to a state.
 private struct GroupedState: StateAttachment {
     let rowCounts: [Int]
     let groups: [[any StateAttachment]]
+    /// Where the groups begin in rows, and the end.
+    var bounds: [Int] = []
+    var layout: RowLayout?
+
+    init(rowCounts: [Int], groups: [[any StateAttachment]]) {
+        self.rowCounts = rowCounts
+        self.groups = groups
+    }
+
+    var actsOnTokens: Bool { groups.allSatisfy { $0.allSatisfy(\.actsOnTokens) } }
+
+    var looksAtPromptEnds: Bool { groups.contains { $0.contains(where: \.looksAtPromptEnds) } }
+
+    func bound(to layout: RowLayout) throws -> any StateAttachment {
+        var copy = self
+        copy.bounds = try HoneModels.bounds(rowCounts, rows: layout.rowCount)
+        copy.layout = layout
+        return copy
+    }
 
     func state(_ state: Tensor) throws -> Tensor {
-        let starts = try bounds(rowCounts, rows: state.size(0))
+        guard let layout else { preconditionFailure("a forward pass binds attachments to its rows") }
+        let length = layout.dimension == 0 ? state.size(1) : 1
         let parts = try groups.enumerated().filter { rowCounts[$0.offset] > 0 }.map { group, own in
-            try own.reduce(state.narrowed(0, from: starts[group], length: rowCounts[group])) { try $1.state($0) }
+            let rows = bounds[group]..<bounds[group + 1]
+            let (start, end) = (layout.starts[rows.lowerBound], layout.starts[rows.upperBound])
+            let part = try state.narrowed(layout.dimension, from: start, length: end - start)
+            let place = layout.part(rows, length: length)
+            return try own.reduce(part) { try $1.bound(to: place).state($0) }
         }
-        return parts.count == 1 ? parts[0] : try Tensor.concatenated(parts)
+        return parts.count == 1 ? parts[0] : try Tensor.concatenated(parts, dimension: layout.dimension)
     }
 }

@@ -27,6 +27,8 @@ public struct TokenBatch {
     let rows: [[Int]]
     /// The states with which the rows enter a layer, where they are known.
     private(set) var trunk: TrunkStates?
+    /// Which token of each row is the last of its prompt, counted from the row's first; `nil` where it has none here.
+    private var givenPromptEnds: [Int?]?
 
     /// The length of the longest row.
     public let length: Int
@@ -41,6 +43,24 @@ public struct TokenBatch {
         var copy = self
         copy.trunk = trunk
         return copy
+    }
+
+    /// The same rows, told where their prompts end: what acts on the last token of a prompt acts there. Where nobody tells, the
+    /// rows of a first pass are prompts, and those that go on from a cache are text behind one.
+    ///
+    /// - Parameter ends: for each row the number of that token, counted from the row's first; `nil` for none.
+    public func endingPrompts(at ends: [Int?]) -> TokenBatch {
+        precondition(
+            ends.count == rowCount && zip(ends, lengths).allSatisfy { end, length in end.map { $0 < length } ?? true },
+            "a prompt ends with a token of its row")
+        var copy = self
+        copy.givenPromptEnds = ends
+        return copy
+    }
+
+    /// Where prompts end in a pass that goes on from a cache or does not.
+    func promptEnds(behindOthers: Bool) -> [Int?] {
+        givenPromptEnds ?? lengths.map { behindOthers ? nil : $0 - 1 }
     }
 
     /// Tokens of many rows as one row without padding, `[1, count]`.

@@ -109,7 +109,7 @@ public struct Transformer {
     /// The states after the last layer at some places of a batch, and which of them each place has.
     ///
     /// Rows that begin alike have the same states there. Where that is exact they are computed once: in a causal model on the
-    /// CPU, without windows that are shorter than the rows, attached prompts, observed or changed states, or dropout.
+    /// CPU, without windows that are shorter than the rows, attached prompts, observed states, or dropout.
     ///
     /// - Parameters:
     ///   - batch: the tokens, padded on the right.
@@ -149,7 +149,7 @@ public struct Transformer {
 
     /// Whether equal beginnings of rows are computed once where the batch allows it.
     public var sharesPrefixes: Bool {
-        device == .cpu && decoder == nil && attachments.states.isEmpty && Packing.shares(configuration, attachments)
+        device == .cpu && decoder == nil && Packing.shares(configuration, attachments)
     }
 
     /// What the decoder of an encoder-decoder looks at: the encoder's states over a batch of inputs, with attached prompts.

@@ -213,6 +213,8 @@ public struct TransformerConfiguration: Hashable, Sendable {
     public var attentionInputBias = true
     /// Whether the attention's output has a bias.
     public var attentionOutputBias = true
+    /// Whether `config.json` may say that attention's maps have biases, all or none, as `attention_bias`.
+    public var mayHaveAttentionBiases = false
     /// Whether the feed-forward maps have biases.
     public var feedForwardBias = true
     /// Whether there is a language-model head.

@@ -76,10 +76,16 @@ struct TransformerStack {
             : nil
         let places = try packing?.packed(positions) ?? positions
         let trunk = cache == nil && memory == nil && prompts.isEmpty ? batch.trunk : nil
-        var state =
-            try trunk.map { try entering($0, batch, packing) }
-            ?? embed(packing?.batch ?? batch, prompts: prompts, positions: places)
-        if packing != nil { state = try state.reshaped([1, -1, configuration.width]) }
+        let (attachments, layers) = try bound(
+            to: packing?.layout ?? layout(of: batch, behind: promptLength, past: past))
+        var state: Tensor
+        if let trunk {
+            state = try entering(trunk, batch, packing)
+        } else {
+            state = try embed(packing?.batch ?? batch, prompts: prompts, positions: places)
+            if packing != nil { state = try state.reshaped([1, -1, configuration.width]) }
+            state = try attachments.passing(configuration.prefix + "embeddings", state)
+        }
         let allValid =
             try cache?.valid(followedBy: valid, new: queries, rows: batch.rowCount, on: device)
             ?? (cache == nil ? valid : nil)
@@ -99,8 +105,7 @@ struct TransformerStack {
         if case .rotary(let settings) = configuration.positions {
             rotary = try Rotary(positions: places, settings, dtype: state.dtype)
         }
-        let bound = try layers(for: packing?.layout ?? RowLayout(rowCount: batch.rowCount))
-        for layer in bound[(trunk?.layer ?? 0)..<(end ?? bound.count)] {
+        for layer in layers[(trunk?.layer ?? 0)..<(end ?? layers.count)] {
             let isNear = configuration.window?.layers.contains(layer.index) ?? false
             state = try layer(
                 state, mask: isNear ? near ?? whole : whole, rotary: rotary, memory: memory, cache: cache)
@@ -124,11 +129,23 @@ struct TransformerStack {
     }
 
     /// The layers, with what is attached knowing where the rows are.
-    private func layers(for layout: RowLayout) throws -> [TransformerLayer] {
-        guard attachments.looksAtRows else { return layers }
+    private func bound(to layout: @autoclosure () -> RowLayout) throws -> (Attachments, [TransformerLayer]) {
+        guard attachments.looksAtRows || attachments.looksAtPromptEnds else { return (attachments, layers) }
         let bound = WeightResolver(
-            configuration: configuration, weights: resolver.weights, attachments: try attachments.bound(to: layout))
-        return try layers.indices.map { try TransformerLayer(index: $0, bound) }
+            configuration: configuration, weights: resolver.weights, attachments: try attachments.bound(to: layout()))
+        return (bound.attachments, try layers.indices.map { try TransformerLayer(index: $0, bound) })
+    }
+
+    /// Where padded rows stand, behind so many positions of prompts.
+    private func layout(of batch: TokenBatch, behind promptLength: Int, past: Int) -> RowLayout {
+        let length = promptLength + batch.length
+        let ends = batch.promptEnds(behindOthers: past > 0).enumerated().map { row, end in
+            end.map { end in
+                let padding = batch.side == .left ? batch.length - batch.lengths[row] : 0
+                return row * length + promptLength + padding + end
+            }
+        }
+        return RowLayout(rowCount: batch.rowCount, promptEnds: ends)
     }
 
     /// `[length]`, or `[rows, length]` where padding before the tokens shifts them, or tokens take no place.
@@ -162,7 +179,7 @@ struct TransformerStack {
     private func embed(_ batch: TokenBatch, prompts: [Tensor], positions: Tensor) throws -> Tensor {
         if let patches = configuration.patches, let pixels = batch.pixels {
             let vectors = try patches.vectors(of: pixels.to(dtype).to(device), weight: weight)
-            return try attachments.passing(configuration.prefix + "embeddings", leading(prompts, vectors))
+            return try leading(prompts, vectors)
         }
         let table = try resolver.tensor(configuration.inputWeight)
         var state = try table.embedding(batch.ids.to(device))
@@ -189,8 +206,7 @@ struct TransformerStack {
                 state = try state + types.at(0)
             }
         }
-        if let embeddingNorm { state = try embeddingNorm(state) }
-        return try attachments.passing(configuration.prefix + "embeddings", state)
+        return try embeddingNorm.map { try $0(state) } ?? state
     }
 }
 

@@ -34,7 +34,8 @@ extension Conformance {
             return []
         }
         let folded = try states(
-            Transformer(model.configuration, weights: model.transformer.weights.merging(merged) { $1 }))
+            Transformer(
+                model.configuration.holding(merged.keys), weights: model.transformer.weights.merging(merged) { $1 }))
         let distance = try Conformance.distance(folded, states(attached(adapter)))
         var problems: [String] = []
         if !(distance <= 1e-5) { problems.append("merged and attached differ by \(distance)") }

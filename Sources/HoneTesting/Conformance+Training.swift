@@ -27,7 +27,8 @@ extension Conformance {
         var adapter = initial
         switch training {
         case .gradient:
-            let trainer = try Trainer(model: model, adapter: initial, examples: encoded, plan: plan(steps: row.steps))
+            let trainer = try Trainer(
+                model: model, adapter: initial, examples: encoded, source: task.examples, plan: plan(steps: row.steps))
             var losses: [Double] = []
             let outcome = try trainer.run(report: { if case .step(let step) = $0 { losses.append(step.loss) } })
             adapter.parameters = outcome.parameters
@@ -42,6 +43,11 @@ extension Conformance {
         case .none:
             if let method = row.method as? InContextExamples {
                 adapter.demonstrations = method.choose(from: task.examples, labels: task.labels)
+            }
+            if row.method.hasStages {
+                adapter.parameters = try Trainer(
+                    model: model, adapter: initial, examples: encoded, source: task.examples, plan: plan(steps: 1)
+                ).readParameters()
             }
         }
         return TrainedAdapter(adapter: adapter, losses: [])
@@ -89,8 +95,10 @@ extension Conformance {
             var plan = plan(steps: 4)
             plan.accumulation = accumulation
             var losses: [Double] = []
-            _ = try Trainer(model: model, adapter: initial, examples: encoded, plan: plan)
-                .run(report: { if case .step(let step) = $0 { losses.append(step.loss) } })
+            _ = try Trainer(
+                model: model, adapter: initial, examples: encoded, source: task.examples, plan: plan
+            )
+            .run(report: { if case .step(let step) = $0 { losses.append(step.loss) } })
             if accumulation == 1 { whole = losses }
             let distance = Conformance.distance(losses, whole)
             if !(distance <= 1e-6 * max(1, whole.max() ?? 0)) {
@@ -119,7 +127,9 @@ extension Conformance {
         plan.maximumGradientNorm = 1
         plan.weightDecay = 0.01
         // Scores that rise and fall, so that the best parameters are not the last.
-        let trainer = try Trainer(model: model, adapter: initial, examples: encoded, plan: plan) { parameters, step in
+        let trainer = try Trainer(
+            model: model, adapter: initial, examples: encoded, source: task.examples, plan: plan
+        ) { parameters, step in
             ValidationPoint(step: step, score: step == 6 ? 1 : 0.5, loss: try parameters.all[0].tensor.sum().item())
         }
         func run(_ store: CheckpointStore?, resume: Bool, stopAfter: Int?) throws -> (

@@ -23,6 +23,7 @@ private enum Shapes {
     static let select = Operator("aten::select", "int")
     static let repeatI = Operator("aten::repeat_interleave", "self_int")
     static let indexAdd = Operator("aten::index_add")
+    static let indexCopy = Operator("aten::index_copy")
     static let indexCopyI = Operator("aten::index_copy_")
     static let nonzero = Operator("aten::nonzero")
     static let take = Operator("aten::index", "Tensor")
@@ -115,6 +116,11 @@ extension Tensor {
     /// A copy in which rows of `source` are added to the slices named by `indices`.
     public func adding(_ source: Tensor, at indices: Tensor, dimension: Int = 0) throws -> Tensor {
         try Shapes.indexAdd(.tensor(self), .integer(dimension), .tensor(indices), .tensor(source))
+    }
+
+    /// A copy in which the slices named by `indices` are those of `source`.
+    public func replacing(_ source: Tensor, at indices: Tensor, dimension: Int = 0) throws -> Tensor {
+        try Shapes.indexCopy(.tensor(self), .integer(dimension), .tensor(indices), .tensor(source))
     }
 
     /// A copy in which the elements that `indices` name along a dimension are those of `source`; both have one shape.

@@ -15,6 +15,15 @@ extension Trainer {
         return parameters
     }
 
+    /// The parameters of a method that takes no steps, as it reads them from the model and the rows.
+    ///
+    /// - Throws: `CancellationError` where `shouldStop` said so.
+    public func readParameters(
+        shouldStop: () -> Bool = { false }, report: (TrainingEvent) throws -> Void = { _ in }
+    ) throws -> ParameterSet {
+        try prepared(adapter.parameters.copied(), shouldStop: shouldStop, report: report)
+    }
+
     /// Lets the method finish the parameters.
     func finish(
         _ parameters: inout ParameterSet, shouldStop: () -> Bool, report: (TrainingEvent) throws -> Void

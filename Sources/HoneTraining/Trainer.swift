@@ -107,6 +107,7 @@ public struct Trainer {
         validate: ((ParameterSet, _ step: Int) throws -> ValidationPoint)? = nil
     ) throws {
         try plan.check()
+        let examples = examples.map(adapter.method.learned)
         let usable = examples.filter { $0.targetCount > 0 }
         guard !usable.isEmpty else {
             throw HoneError(.badData, "no row has a target left to learn; raise --max-length or check the completions")

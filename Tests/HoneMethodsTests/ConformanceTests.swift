@@ -35,6 +35,34 @@ import Testing
                 try Methods.make(name, typed: ["keep": "0.05", "rounds": "2", "mask-rows": "16"]), startsAtBase: true,
                 learningRate: 5e-3
             ) { GraftSpace($0).count }
+        case "lofit":
+            var row = ConformanceRow(
+                try Methods.make(name, typed: ["top": "100%", "selection-steps": "4"]), startsAtBase: false,
+                learningRate: 5e-2
+            ) { model in
+                model.sites.reduce(0) { sum, site in
+                    if case .heads(let count, let width) = site.kind { sum + count * width } else { sum }
+                }
+            }
+            row.largestShare = 0.97
+            return row
+        case "site":
+            var row = ConformanceRow(
+                try Methods.make(name, typed: ["shots": "2", "prompts": "5"]), startsAtBase: false, learningRate: 0.2
+            ) { $0.layerCount * $0.headCount }
+            // A number a head cannot teach a random model much.
+            row.steps = 120
+            row.largestShare = 0.995
+            return row
+        case "fv":
+            return ConformanceRow(
+                try Methods.make(name, typed: ["shots": "2", "prompts": "5", "trials": "3", "heads": "2"]),
+                startsAtBase: true
+            ) { _ in 0 }
+        case "tv":
+            return ConformanceRow(
+                try Methods.make(name, typed: ["shots": "2", "prompts": "3"]), startsAtBase: false
+            ) { _ in 0 }
         case "full":
             return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 5e-3) { $0.parameterCount }
         default: throw HoneError(.usage, "the method has no row in the conformance matrix", item: name)
@@ -79,6 +107,13 @@ import Testing
         switch (name, model, task) {
         case ("probe", _, .generation): "can only classify"
         case ("icl", .bert, _), ("icl", .roberta, _), ("icl", .deit, _): "generates text"
+        case ("site", .bert, _), ("fv", .bert, _), ("tv", .bert, _), ("site", .roberta, _), ("fv", .roberta, _),
+            ("tv", .roberta, _), ("site", .deit, _), ("fv", .deit, _), ("tv", .deit, _):
+            "does not write"
+        case ("site", .bart, .generation), ("fv", .bart, _), ("tv", .bart, _): "reads it in an encoder"
+        case ("site", .bart, _): "does not write"
+        case ("site", _, .classification), ("fv", _, .classification), ("tv", _, .classification):
+            "write the label's text"
         case (_, .bert, .generation): "generates text"
         case ("bitfit", .llama, _), ("bitfit", .qwen3, _): "no biases"
         default: nil

@@ -41,6 +41,32 @@ struct ModelExportTests {
     }
 
     @Test(
+        "adds the biases of attention that a folded adapter needs, and says so in the config", arguments: [false, true])
+    func addedBiases(inShards: Bool) throws {
+        try withTemporaryFolder { folder in
+            let source = inShards ? try sharded("llama-tiny", in: folder) : Reference.fixtures + "/llama-tiny"
+            let model = try BaseModel(folder: source)
+            #expect(!model.configuration.attentionOutputBias)
+            let bias = try Tensor.full([model.configuration.width], 0.25)
+            let merged = try model.configuration.completing(["layers.0.attention.output.bias": bias])
+            #expect(merged.count == 4 * model.configuration.layerCount)
+            let target = folder + "/written"
+            try model.write(to: target, replacing: merged)
+            let read = try BaseModel(folder: target)
+            #expect(read.configuration.attentionOutputBias && read.configuration.attentionInputBias)
+            #expect(try read.transformer.weights["layers.0.attention.output.bias"]?.mean().item() == 0.25)
+            #expect(try read.transformer.weights["layers.0.attention.query.bias"]?.abs().max().item() == 0)
+            for (name, weight) in model.transformer.weights {
+                #expect(try read.transformer.weights[name]?.elements(Float.self) == weight.elements(Float.self))
+            }
+            if inShards {
+                let map = try JSON.read(file: target + "/model.safetensors.index.json")["weight_map"]
+                #expect(map?["model.layers.0.self_attn.o_proj.bias"]?.string == "model-00002-of-00002.safetensors")
+            }
+        }
+    }
+
+    @Test(
         "writes a folder with the same files and names, and reads back what it was given",
         arguments: [
             "bert-prefixed", "distilbert-sinusoidal", "gpt2-tiny", "llama-untied", "neox", "opt-after", "qwen3",

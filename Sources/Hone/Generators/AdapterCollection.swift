@@ -74,7 +74,7 @@ public struct AdapterCollection {
                     item: "--taskvecs")
             }
             return GeneratorExamples(
-                name: task.name, condition: try TaskVector.read(file),
+                name: task.name, condition: try TaskEmbedding.read(file),
                 adapters: try task.folders.map { ($0, try AdapterCollection.tensors($0)) })
         }
     }

@@ -153,9 +153,13 @@ public struct Search {
                 results.append(result)
             case .none:
                 try report(.begin(method: method.name, activity: "scoring", steps: 0))
-                let result = try measureUntrained(method)
-                try report(.note(summary(result)))
-                results.append(result)
+                do {
+                    let result = try measureUntrained(method)
+                    try report(.note(summary(result)))
+                    results.append(result)
+                } catch let error as HoneError where error.code == .mismatch {
+                    results.append(MethodResult(name: method.name, status: .skipped, reason: error.message))
+                }
             }
         }
         var plan = JSONObject()
@@ -266,12 +270,22 @@ public struct Search {
     private func measureUntrained(_ method: any Method) throws -> MethodResult {
         let started = monotonicSeconds()
         Engine.resetPeakResident()
-        var adapter = try Adapter.initial(
+        let initial = try Adapter.initial(
             method, for: preparation.model, task: preparation.shape, labels: preparation.task.labels,
             encoding: preparation.encoding, seed: seed)
-        if let chooser = method as? InContextExamples {
-            adapter.demonstrations = chooser.choose(from: preparation.task.split.train, labels: preparation.task.labels)
-        }
+        var plan = TrainingPlan(steps: 1, learningRate: 1e-3)
+        plan.seed = seed
+        let adapter = try preparation.untrained(
+            initial, plan: plan,
+            validate: { parameters, step in
+                var candidate = initial
+                candidate.parameters = parameters
+                let point = try Evaluation.measure(
+                    Specialist(base: preparation.model, adapter: candidate), on: validationRows, split: "validation",
+                    generates: false, seed: seed
+                ).point
+                return ValidationPoint(step: step, score: point.score, loss: point.loss)
+            }, shouldStop: { false }, report: { _ in })
         var result = MethodResult(name: method.name, status: .completed)
         let specialist = try Specialist(base: preparation.model, adapter: adapter)
         result.adapter = adapter

@@ -32,6 +32,7 @@ public enum GPTNeoX: ModelFamily {
         made.attentionInput = .joinedByHead
         made.attentionInputBias = try config.flag("attention_bias", default: true)
         made.attentionOutputBias = made.attentionInputBias
+        made.mayHaveAttentionBiases = true
         made.hasLanguageHead = true
         made.tiesHead = try config.flag("tie_word_embeddings", default: false)
         return made

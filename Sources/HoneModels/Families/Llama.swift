@@ -34,6 +34,7 @@ public enum Llama: ModelFamily {
         made.isCausal = true
         made.attentionInputBias = try config.flag("attention_bias", default: false)
         made.attentionOutputBias = made.attentionInputBias
+        made.mayHaveAttentionBiases = true
         made.feedForwardBias = try config.flag("mlp_bias", default: false)
         made.hasLanguageHead = true
         made.tiesHead = try config.flag("tie_word_embeddings", default: false)

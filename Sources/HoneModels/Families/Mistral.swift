@@ -12,6 +12,7 @@ public enum Mistral: ModelFamily {
     /// Reads a Mistral config.
     public static func configuration(_ config: ConfigReader) throws -> TransformerConfiguration {
         var made = try Llama.configuration(config)
+        made.mayHaveAttentionBiases = false
         // The width of the window where a config says nothing, as the reference has it; null is none.
         if config.json["sliding_window"].map({ !$0.isNull }) ?? true {
             let size = try config.size("sliding_window", default: 4096)

@@ -14,6 +14,7 @@ public enum Qwen2: ModelFamily {
         var made = try Llama.configuration(config)
         made.attentionInputBias = true
         made.attentionOutputBias = false
+        made.mayHaveAttentionBiases = false
         made.window = try config.window(of: made)
         return made
     }

@@ -1,6 +1,18 @@
 import Glibc
 import HoneTorch
 
+extension LinearMap {
+    /// The map with constants added to its input, which change its bias.
+    fileprivate func adding(_ offsets: [Tensor]) throws -> LinearMap {
+        guard let first = offsets.first else { return self }
+        let sum = try offsets.dropFirst().reduce(first) { try $0 + $1 }.detached().to(.float32)
+        let change = try sum.reshaped([1, -1]).linear(weight.to(.float32)).reshaped([-1])
+        let moved = try (bias.map { try $0.to(.float32) + change } ?? change).to(weight.dtype)
+        return LinearMap(
+            path: path, weight: weight, bias: moved, attachments: attachments, computesExactly: computesExactly)
+    }
+}
+
 extension Transformer {
     /// The model in the form in which it writes fastest; `nil` where it has, or something attached to it needs, what only the general
     /// forward pass computes.
@@ -10,7 +22,8 @@ extension Transformer {
         guard writesByDecoder, let activation = decoderActivation, let lastNorm = stack.lastNorm else { return nil }
         var layers: [Decoder.Layer] = []
         for layer in stack.layers {
-            let maps = try [layer.attentionOutput, layer.gate, layer.up, layer.down].map { try $0.map(decoderMap) }
+            let attended = try layer.attentionOutput.adding(offsets(layer.index))
+            let maps = try [attended, layer.gate, layer.up, layer.down].map { try $0.map(decoderMap) }
             guard let output = maps[0], let up = maps[2], let down = maps[3] else { return nil }
             layers.append(
                 Decoder.Layer(
@@ -49,7 +62,11 @@ extension Transformer {
             && configuration.relativeBias == nil && configuration.positionlessToken == nil
             && !configuration.normalisesEmbeddings && !configuration.scalesEmbeddings && !configuration.scalesHeadInput
             && !configuration.hasHeadOffset && configuration.normPlace == .before
-            && attachments.states.isEmpty
+            && attachments.states.allSatisfy { path, own in
+                // What is added to heads before a bare output projection is a bias behind it.
+                path.hasSuffix(".attention.heads") && own.allSatisfy { $0.offset != nil }
+                    && (attachments.linear[path.dropLast(5) + "output"] ?? []).isEmpty
+            }
             && attachments.linear.values.allSatisfy {
                 $0.isEmpty || ($0.count == 1 && $0[0].lowRankUpdate != nil)
             }
@@ -72,6 +89,11 @@ extension Transformer {
         case .joined: .joined
         case .joinedByHead: .joinedByHead
         }
+    }
+
+    /// What is added to the heads of a layer, before the output projection.
+    private func offsets(_ layer: Int) -> [Tensor] {
+        (attachments.states["layers.\(layer).attention.heads"] ?? []).compactMap(\.offset)
     }
 
     private func decoderMap(_ map: LinearMap) throws -> Decoder.Map {

@@ -88,7 +88,7 @@ final class DecodingSession {
             try decoding.select(rows: copies)
         } else {
             let batch = try TokenBatch([common], padId: padId, side: .left, on: transformer.device)
-            _ = try transformer.states(batch, cache: cache)
+            _ = try transformer.states(batch.endingPrompts(at: [nil]), cache: cache)
             try cache.select(rows: copies)
         }
         return rest
@@ -98,7 +98,8 @@ final class DecodingSession {
     func start() throws -> Tensor {
         let rest = try readCommon()
         if let decoding { return try decoding.scores(after: rest) }
-        let scores = try read(TokenBatch(rest, padId: padId, side: .left, on: transformer.device))
+        let batch = try TokenBatch(rest, padId: padId, side: .left, on: transformer.device)
+        let scores = try read(batch.endingPrompts(at: rest.map { $0.count - 1 }))
         guard let firstId else { return scores }
         let others = try Tensor.range(0, scores.size(1), on: scores.device).notEqual(Double(firstId))
         return try Tensor.zeros(scores.shape, scores.dtype, on: scores.device)

@@ -9,7 +9,7 @@ import HoneTorch
 ///
 /// Of an example that is classified it is the pooled state; of one that text is written for, the mean of the states that the
 /// written tokens were chosen from.
-public struct TaskVector: Sendable {
+public struct TaskEmbedding: Sendable {
     /// The vector, as wide as the model's states.
     public let values: [Float]
     /// How many examples it is the mean of.
@@ -35,7 +35,7 @@ public struct TaskVector: Sendable {
         self.examples = chosen.count
         let states: Tensor
         if specialist.adapter.task == .generation {
-            states = try TaskVector.writing(specialist, chosen, mostTokens: mostTokens)
+            states = try TaskEmbedding.writing(specialist, chosen, mostTokens: mostTokens)
         } else {
             states = try specialist.features(try chosen.map(specialist.encoder.encode))
         }
