@@ -100,6 +100,7 @@ def main():
     parser.add_argument("--learning-rate", default="2e-2")
     parser.add_argument("--keeps", default="1e-5,1e-4,1e-3,1e-2,1e-1")
     parser.add_argument("--trained", default="1e-4,1e-3,1e-2", help="the shares for which the mask is trained as well")
+    parser.add_argument("--joined", default="1e-3,1e-2", help="the shares with which grafts are joined and follow each other")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--mask-rows", type=int, default=256)
     parser.add_argument("--threads", type=int, default=1)
@@ -134,7 +135,7 @@ def main():
     if len(names) < 2:
         return
     # Grafts of one base that are put in together, and the mask of another task.
-    for keep in keeps:
+    for keep in options.joined.split(","):
         first, second = [f"{task}-movement-{keep}" for task in names[:2]]
         for task, own, other in [(names[0], first, second), (names[1], second, first)]:
             alone = study.measured(f"alone-{own}", task, own, head=own)
@@ -145,7 +146,7 @@ def main():
                   f"{wrong['graft']['accuracy']:.3f}", flush=True)
     # One task after the other: whole fine-tuning, and grafts with the base kept everywhere else.
     first, second = names[:2]
-    for keep in ["whole"] + keeps[-3:]:
+    for keep in ["whole"] + options.joined.split(","):
         share = "0.999" if keep == "whole" else keep
         graft = f"{first}-movement-{share}"
         study.graft(graft, first, first, share, "movement")
