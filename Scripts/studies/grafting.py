@@ -43,8 +43,8 @@ class Study:
         return os.path.join(self.out, name)
 
     def rows(self, task, split, limit):
-        """The first so many rows of each class of a shuffled file, and rows of no class left out."""
-        target = self.path(f"{task}-{split}.jsonl")
+        """The first so many rows of each class of a shuffled file."""
+        target = self.path(f"{task}-{split}-{limit}.jsonl")
         if not os.path.exists(target):
             with open(os.path.join(self.options.tasks, task, split + ".jsonl")) as file:
                 rows = [json.loads(line) for line in file]
@@ -69,7 +69,7 @@ class Study:
     def graft(self, name, run, task, keep, mask, rounds=None):
         return self.hone(
             name, "graft", "make", "--finetuned", self.path("run-" + run), "--data",
-            self.rows(task, "train", self.options.shots), "--test", self.rows(task, "test", self.options.tested),
+            self.rows(task, "train", self.options.mask_shots), "--test", self.rows(task, "test", self.options.tested),
             "--keep", keep, "--mask", mask, "--rounds", rounds or self.options.rounds, "--mask-rows", self.options.mask_rows, "--batch-size", 32, "--out",
             self.path(name + ".graft"), "--quiet" if mask != "trained" else "--seed=0")
 
@@ -92,12 +92,13 @@ def main():
     parser.add_argument("--hone", required=True)
     parser.add_argument("--tasks", required=True)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--names", default="sst2,subj,trec")
-    parser.add_argument("--shots", type=int, default=128)
-    parser.add_argument("--tested", type=int, default=300)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--names", default="sst2,subj")
+    parser.add_argument("--shots", type=int, default=1000, help="rows of each class to fine-tune on")
+    parser.add_argument("--mask-shots", type=int, default=64, help="rows of each class to learn masks on")
+    parser.add_argument("--tested", type=int, default=150)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--optimizer", default="sgd")
-    parser.add_argument("--learning-rate", default="2e-2")
+    parser.add_argument("--learning-rate", default="5e-3")
     parser.add_argument("--keeps", default="1e-5,1e-4,1e-3,1e-2,1e-1")
     parser.add_argument("--trained", default="1e-4,1e-3,1e-2", help="the shares for which the mask is trained as well")
     parser.add_argument("--joined", default="1e-3,1e-2", help="the shares with which grafts are joined and follow each other")
