@@ -59,6 +59,8 @@ def main():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=FutureWarning)
+        # peft 0.21.2 says this of every AdaLoRA, its own too: it looks for rank patterns of LoRA's kind.
+        warnings.filterwarnings("ignore", message=r".*rank_pattern keys did not match.*\.lora_E")
         try:
             model = PeftModel.from_pretrained(model, arguments.adapter).eval()
         except Exception as error:  # any sort: the reason is printed and the check has failed

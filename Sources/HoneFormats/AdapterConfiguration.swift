@@ -7,6 +7,8 @@ public struct AdapterConfiguration: Hashable, Sendable {
     public enum Method: Hashable, Sendable {
         /// Low-rank updates of linear maps (`LORA`), with DoRA and rank-stabilised scaling.
         case lora(LoRAConfiguration)
+        /// Low-rank updates whose ranks are allotted in training (`ADALORA`).
+        case adaLoRA(AdaLoRAConfiguration)
         /// Trained vectors before the input (`PROMPT_TUNING`).
         case promptTuning(PromptTuningConfiguration)
 
@@ -14,6 +16,7 @@ public struct AdapterConfiguration: Hashable, Sendable {
         public var peftType: String {
             switch self {
             case .lora: "LORA"
+            case .adaLoRA: "ADALORA"
             case .promptTuning: "PROMPT_TUNING"
             }
         }
@@ -84,11 +87,13 @@ public struct AdapterConfiguration: Hashable, Sendable {
         taskType = try Self.taskType(&fields)
         switch type {
         case "LORA": method = .lora(try LoRAConfiguration(&fields))
+        case "ADALORA": method = .adaLoRA(try AdaLoRAConfiguration(&fields))
         case "PROMPT_TUNING": method = .promptTuning(try PromptTuningConfiguration(&fields))
         default:
             throw fields.error(
                 "peft_type",
-                "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads LORA and PROMPT_TUNING",
+                "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads LORA, ADALORA and "
+                    + "PROMPT_TUNING",
                 .unsupported)
         }
         other = fields.rest
@@ -113,6 +118,7 @@ public struct AdapterConfiguration: Hashable, Sendable {
         object["inference_mode"] = true
         switch method {
         case .lora(let configuration): configuration.write(to: &object)
+        case .adaLoRA(let configuration): configuration.write(to: &object)
         case .promptTuning(let configuration): configuration.write(to: &object)
         }
         return .object(object)

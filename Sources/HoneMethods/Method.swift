@@ -96,6 +96,10 @@ public protocol Method: Sendable {
     /// What there is to show of the parameters: drawn in reports and printed by `hone inspect`.
     func figures(_ parameters: ParameterSet, of model: BaseModel) throws -> [MethodFigure]
 
+    /// What is attached as low-rank changes of linear maps, where it is no more than that: it can be written as a plain LoRA, with
+    /// a rank of its own for each map. `nil` otherwise.
+    func lowRankFactors(_ parameters: ParameterSet) throws -> [LowRankFactors]?
+
     /// The base weights that differ once the adapter is folded in, by their names; `nil` where it cannot be folded in.
     func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]?
 
@@ -142,6 +146,9 @@ extension Method {
 
     /// Nothing.
     public func figures(_ parameters: ParameterSet, of model: BaseModel) throws -> [MethodFigure] { [] }
+
+    /// No such form.
+    public func lowRankFactors(_ parameters: ParameterSet) throws -> [LowRankFactors]? { nil }
 
     /// No change.
     public func afterStep(_ report: StepReport, _ parameters: inout ParameterSet) throws -> Bool { false }

@@ -10,6 +10,8 @@ public enum Methods {
         BitFit.self,
         LoRA.self,
         Grafting.self,
+        AdaLoRA.self,
+        TriAdaptLoRA.self,
         LoFiT.self,
         SoftInjection.self,
         FunctionVector.self,

@@ -99,6 +99,8 @@ extension Conformance {
                     try TensorFiles.write(rest, metadata: ["format": "pt"], to: copy + "/" + file)
                 }
                 try expectRefusal(fewer, for: model, "an adapter without the tensor \(name)")
+                // A map that a method has left out altogether holds no number.
+                guard tensors[place].tensor.count > 0 else { continue }
                 let wrong = try damaged("wrong-\(file)-\(place)") { copy in
                     var changed = tensors
                     changed[place].tensor = try Tensor.full(tensors[place].tensor.shape, .nan)

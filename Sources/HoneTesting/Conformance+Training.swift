@@ -101,7 +101,7 @@ extension Conformance {
             .run(report: { if case .step(let step) = $0 { losses.append(step.loss) } })
             if accumulation == 1 { whole = losses }
             let distance = Conformance.distance(losses, whole)
-            if !(distance <= 1e-6 * max(1, whole.max() ?? 0)) {
+            if !(distance <= row.accumulationTolerance * max(1, whole.max() ?? 0)) {
                 problems.append("in \(accumulation) pieces, a loss is \(distance) off")
             }
         }

@@ -18,6 +18,9 @@ public struct ConformanceRow: Sendable {
     public var steps = 50
     /// The share of the first steps' loss that the last steps' may be at most.
     public var largestShare = 0.8
+    /// How far a loss may be off where steps are cut into pieces, relative to the largest. Rounding becomes more where a method adds
+    /// small tensors in training: the optimiser's first step on them is as long whatever the gradient.
+    public var accumulationTolerance = 1e-6
 
     /// A row for a method.
     public init(

@@ -5,6 +5,7 @@ private enum Creation {
     static let zeros = Operator("aten::zeros")
     static let full = Operator("aten::full")
     static let range = Operator("aten::arange", "start")
+    static let eye = Operator("aten::eye")
     static let empty = Operator("aten::empty", "memory_format")
 }
 
@@ -58,6 +59,11 @@ extension Tensor {
     public static func range(_ start: Int = 0, _ end: Int, on device: Device = .cpu) throws -> Tensor {
         try Creation.range(
             .integer(start), .integer(end), .integer(Int(DType.int64.rawValue)), .none, .string(device.description))
+    }
+
+    /// The identity of so many rows and columns.
+    public static func identity(_ size: Int, _ dtype: DType = .float32, on device: Device = .cpu) throws -> Tensor {
+        try Creation.eye(.integer(size), .integer(Int(dtype.rawValue)), .none, .string(device.description))
     }
 
     /// A tensor of a shape with unspecified content.

@@ -19,6 +19,8 @@ public struct TrainingStep: Hashable, Sendable {
     public var seconds: Double
     /// The norm of the gradient before clipping.
     public var gradientNorm: Double
+    /// The term that the method adds to the loss, where it has one; no part of `loss`.
+    public var penalty: Double?
 }
 
 /// What validation found after a step.
@@ -237,6 +239,7 @@ public struct Trainer {
         for parameter in state.parameters.trained { parameter.tensor.clearGradient() }
         let dropout = DropoutSource(seed: plan.seed, step: number)
         var loss = 0.0
+        var term: Double?
         if targets > 0 {
             let piece = (rows.count + plan.accumulation - 1) / plan.accumulation
             for start in stride(from: 0, to: rows.count, by: piece) {
@@ -253,6 +256,7 @@ public struct Trainer {
             }
             if let penalty = try withGradients({ try adapter.method.penalty(state.parameters) }) {
                 try penalty.backward()
+                term = try penalty.item()
             }
         }
         let rate = plan.learningRate(at: number)
@@ -263,6 +267,6 @@ public struct Trainer {
         }
         return TrainingStep(
             step: number, loss: loss, learningRate: rate, tokens: rows.reduce(0) { $0 + $1.length },
-            seconds: monotonicSeconds() - started, gradientNorm: update.gradientNorm)
+            seconds: monotonicSeconds() - started, gradientNorm: update.gradientNorm, penalty: term)
     }
 }

@@ -1,7 +1,8 @@
 import Foundation
 import HoneFormats
 
-/// `log.jsonl`, with one line a step (`step`, `loss`, `learning_rate`, `tokens`, `seconds`), or `validation.jsonl`, with one
+/// `log.jsonl`, with one line a step (`step`, `loss`, `learning_rate`, `tokens`, `seconds`,
+/// `gradient_norm`, and where the method adds a term to the loss `penalty`), or `validation.jsonl`, with one
 /// line a validation.
 public final class TrainingLog {
     private let handle: FileHandle
@@ -50,6 +51,7 @@ public final class TrainingLog {
         object["tokens"] = .integer(step.tokens)
         object["seconds"] = .number((step.seconds * 1e6).rounded() / 1e6)
         object["gradient_norm"] = .number(step.gradientNorm)
+        if let penalty = step.penalty { object["penalty"] = .number(penalty) }
         try write(.object(object))
     }
 

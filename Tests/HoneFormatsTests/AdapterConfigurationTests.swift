@@ -2,7 +2,7 @@ import HoneFormats
 import Testing
 
 @Suite struct AdapterConfigurationTests {
-    @Test("reads what PEFT saved and writes it again byte for byte", arguments: ["lora", "dora", "prompt"])
+    @Test("reads what PEFT saved and writes it again byte for byte", arguments: ["lora", "dora", "adalora", "prompt"])
     func roundTrip(_ name: String) throws {
         let configuration = try AdapterConfiguration.read(folder: fixture(name))
         try withTemporaryFolder { folder in
@@ -44,6 +44,18 @@ import Testing
         #expect(configuration.method == .lora(expected))
     }
 
+    @Test("reads AdaLoRA with the triplets that are kept")
+    func adaLoRA() throws {
+        let expected = AdaLoRAConfiguration(
+            lora: LoRAConfiguration(alpha: 16, targetModules: .names(["q_proj"])), initialRank: 3, targetRank: 2,
+            initialSteps: 10, finalSteps: 20, interval: 5, sensitivityDecay: 0.8, orthogonality: 0.1, totalSteps: 100,
+            kept: [
+                .init(module: "layers.0.q_proj", isKept: [true, false, true]),
+                .init(module: "layers.1.q_proj", isKept: [false, true, true]),
+            ])
+        #expect(try AdapterConfiguration.read(folder: fixture("adalora")).method == .adaLoRA(expected))
+    }
+
     @Test("reads prompt tuning")
     func prompt() throws {
         let expected = PromptTuningConfiguration(
@@ -76,8 +88,8 @@ import Testing
         ([], "", "expected an object"),
         ([:], "peft_type", "missing"),
         (["peft_type": 1], "peft_type", "expected a string, found a number"),
-        (["peft_type": "ADALORA"], "peft_type", "of type \"ADALORA\""),
-        (["peft_type": "lora"], "peft_type", "Hone reads LORA and PROMPT_TUNING"),
+        (["peft_type": "LOHA"], "peft_type", "of type \"LOHA\""),
+        (["peft_type": "lora"], "peft_type", "Hone reads LORA, ADALORA and PROMPT_TUNING"),
         (["peft_type": "LORA", "task_type": "DANCING"], "task_type", "none of SEQ_CLS"),
         (["peft_type": "LORA", "r": 0], "r", "0 is not between 1 and 65536"),
         (["peft_type": "LORA", "r": -4], "r", "not between"),
@@ -103,6 +115,22 @@ import Testing
         (
             ["peft_type": "LORA", "init_lora_weights": "pissa_niter_4"], "init_lora_weights",
             "changed by \"pissa_niter_4\""
+        ),
+        (["peft_type": "ADALORA"], "total_step", "missing"),
+        (["peft_type": "ADALORA", "total_step": 0], "total_step", "not between"),
+        (["peft_type": "ADALORA", "total_step": 9, "tinit": 5, "tfinal": 4], "tinit", "leaves no step"),
+        (["peft_type": "ADALORA", "total_step": 9, "init_r": 0], "init_r", "not between"),
+        (["peft_type": "ADALORA", "total_step": 9, "deltaT": 0], "deltaT", "not between"),
+        (["peft_type": "ADALORA", "total_step": 9, "beta1": 1.5], "beta1", "not between"),
+        (["peft_type": "ADALORA", "total_step": 9, "use_dora": true], "use_dora", "no weight-decomposed form"),
+        (["peft_type": "ADALORA", "total_step": 9, "rank_pattern": [1]], "rank_pattern", "expected an object"),
+        (
+            ["peft_type": "ADALORA", "total_step": 9, "rank_pattern": ["q.lora_E": 3]], "rank_pattern.q.lora_E",
+            "truth values"
+        ),
+        (
+            ["peft_type": "ADALORA", "total_step": 9, "rank_pattern": ["q": [true]]], "rank_pattern.q",
+            "ends with .lora_E"
         ),
         (["peft_type": "PROMPT_TUNING"], "num_virtual_tokens", "missing"),
         (["peft_type": "PROMPT_TUNING", "num_virtual_tokens": 0], "num_virtual_tokens", "not between"),

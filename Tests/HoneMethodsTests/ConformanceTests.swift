@@ -35,6 +35,20 @@ import Testing
                 try Methods.make(name, typed: ["keep": "0.05", "rounds": "2", "mask-rows": "16"]), startsAtBase: true,
                 learningRate: 5e-3
             ) { GraftSpace($0).count }
+            ) { lowRankCount($0) { 3 * ($0 + $1) } }
+        case "adalora":
+            return ConformanceRow(
+                try Methods.make(name, typed: ["initial-rank": "3", "target-rank": "1"]), startsAtBase: true,
+                learningRate: 3e-2
+            ) { lowRankCount($0) { 3 * ($0 + $1 + 1) } }
+        case "triadaptlora":
+            // Grows at the second step and after: also in the runs of eight steps that are stopped and resumed.
+            var row = ConformanceRow(
+                try Methods.make(name, typed: ["reference-rank": "4", "increment": "1", "interval": "2"]),
+                startsAtBase: true, learningRate: 1e-2
+            ) { lowRankCount($0) { $0 + $1 + 2 } }
+            row.accumulationTolerance = 1e-4
+            return row
         case "lofit":
             var row = ConformanceRow(
                 try Methods.make(name, typed: ["top": "100%", "selection-steps": "4"]), startsAtBase: false,
@@ -66,6 +80,13 @@ import Testing
         case "full":
             return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 5e-3) { $0.parameterCount }
         default: throw HoneError(.usage, "the method has no row in the conformance matrix", item: name)
+        }
+    }
+
+    /// A sum over all linear maps of a model, by how much comes out of them and goes in.
+    private static func lowRankCount(_ model: TransformerConfiguration, _ count: (Int, Int) -> Int) -> Int {
+        model.stacks.reduce(0) { sum, stack in
+            sum + stack.layerCount * stack.linearMaps.reduce(0) { $0 + count($1.outputs, $1.inputs) }
         }
     }
 

@@ -10,13 +10,15 @@ import Testing
 struct AdapterTests {
     static let lora = [
         "bert-lora", "bert-lora-pooler", "bert-classifier", "gpt2-lora", "llama-lora", "llama-patterns", "llama-rslora",
-        "qwen2-lora", "neox-lora", "opt-lora", "roberta-lora",
+        "qwen2-lora", "neox-lora", "opt-lora", "roberta-lora", "llama-dora", "gpt2-dora", "bert-dora",
     ]
+    /// Saved after a training with PEFT: `Scripts/fixtures/low_rank_training.py`.
+    static let trained = ["llama-adalora", "gpt2-adalora", "llama-loraplus", "llama-doraplus"]
     static let prompts = ["bert-prompt", "gpt2-prompt", "llama-prompt"]
 
     private typealias Loaded = AdapterFixture
 
-    @Test("computes what PEFT computes", arguments: lora + prompts)
+    @Test("computes what PEFT computes", arguments: lora + prompts + trained)
     func outputs(name: String) throws {
         let loaded = try Loaded(name)
         let kind = loaded.reference.model.configuration.isCausal ? "logits" : "hidden"
@@ -25,7 +27,7 @@ struct AdapterTests {
         #expect(difference < 5e-5)
     }
 
-    @Test("merges into what PEFT merges into", arguments: lora)
+    @Test("merges into what PEFT merges into", arguments: lora + trained)
     func merged(name: String) throws {
         let loaded = try Loaded(name)
         let base = loaded.reference.model.transformer
@@ -101,7 +103,9 @@ struct AdapterTests {
         return names
     }
 
-    @Test("writes what it has read, number for number, and reads that to the same outputs", arguments: lora + prompts)
+    @Test(
+        "writes what it has read, number for number, and reads that to the same outputs",
+        arguments: lora + prompts + trained)
     func roundTrip(name: String) throws {
         let loaded = try Loaded(name)
         let original = try encoderNames(Reference.tensors(loaded.folder + "/adapter_model.safetensors"))
@@ -197,7 +201,7 @@ struct AdapterTests {
     private static let python = ProcessInfo.processInfo.environment["HONE_PEFT_PYTHON"]
 
     /// Runs `Scripts/parity/peft_reads.py` where `HONE_PEFT_PYTHON` names a Python with peft.
-    @Test("writes folders that PEFT reads", .enabled(if: python != nil), arguments: lora + prompts)
+    @Test("writes folders that PEFT reads", .enabled(if: python != nil), arguments: lora + prompts + trained)
     func readByPEFT(name: String) throws {
         let loaded = try Loaded(name)
         let kind = loaded.reference.model.configuration.isCausal ? "logits" : "hidden"

@@ -2,12 +2,13 @@ import HoneFormats
 import HoneModels
 
 /// PEFT's names of modules, as its adapter files and configurations have them.
-extension LoRA {
-    private static let wrapper = "base_model.model."
+enum PEFTModules {
+    /// What the names of an adapter file begin with.
+    static let wrapper = "base_model.model."
 
     /// Sites by the names that adapter files may call them: with and without the prefix of a task model, as the adapter
     /// was made for the one (`BertForSequenceClassification`) or the other (`BertModel`).
-    static func moduleSites(of model: BaseModel) -> [String: String] {
+    static func sites(of model: BaseModel) -> [String: String] {
         let prefix = model.family.prefix
         var sites: [String: String] = [:]
         for (site, module, file) in model.family.modules(model.configuration) {
@@ -36,12 +37,40 @@ extension LoRA {
         return !repeatsGroup && pattern.utf8.count <= 4096 && pattern.count { "*+{".contains($0) } <= 4
     }
 
+    /// The name with which the tensors of a site's module begin in a file; `nil` where the base has no such module.
+    static func names(of model: BaseModel) -> [String: String] {
+        Dictionary(model.family.modules(model.configuration).map { ($0.site, $0.module) }) { first, _ in first }
+    }
+
+    /// Whether the base's files store linear maps as (inputs, outputs), as GPT-2's do: PEFT's `fan_in_fan_out`.
+    static func areTransposed(in model: BaseModel) -> Bool {
+        model.family.weightNames(model.configuration).contains { $0.isTransposed }
+    }
+
+    /// Refuses what PEFT stores beside low-rank updates, and patterns that could take forever to match.
+    static func refuseMore(_ configuration: LoRAConfiguration, file: String) throws {
+        guard configuration.bias == .none else {
+            throw HoneError(.unsupported, "adapters with trained biases are not supported", file: file, item: "bias")
+        }
+        // A head is trained anew for the task at hand; any other module would be missing silently.
+        guard (configuration.modulesToSave ?? []).allSatisfy({ ["classifier", "score"].contains($0) }) else {
+            throw HoneError(
+                .unsupported, "modules that are saved whole are not supported", file: file, item: "modules_to_save")
+        }
+        for override in configuration.alphaOverrides where !isQuickToMatch(override.pattern) {
+            throw HoneError(
+                .unsupported, "a pattern repeats groups or has more than four repetitions", file: file,
+                item: "alpha_pattern")
+        }
+    }
+
     /// Refuses an adapter that has nothing for a module which its configuration names: it would silently stay the base's.
     ///
+    /// - Parameter isAdapted: whether the file has tensors for a site.
     /// - Throws: `HoneError` with code `.mismatch` that names the first such module.
     static func checkComplete(
-        _ parameters: ParameterSet, _ targets: LoRAConfiguration.Modules?, for model: BaseModel,
-        folder: AdapterFolderReader
+        _ targets: LoRAConfiguration.Modules?, for model: BaseModel, folder: AdapterFolderReader,
+        isAdapted: (String) -> Bool
     ) throws {
         let other = try AdapterConfiguration.read(folder: folder.path).other
         // These take modules out again.
@@ -59,7 +88,7 @@ extension LoRA {
             isNamed = { module in (try? pattern.wholeMatch(in: module)) != nil }
         }
         for (site, module, file) in model.family.modules(model.configuration)
-        where parameters[site + ".lora_A"] == nil && (isNamed(module) || isNamed(file)) {
+        where !isAdapted(site) && (isNamed(module) || isNamed(file)) {
             throw HoneError(
                 .mismatch, "the configuration names this module, and the file holds nothing for it",
                 file: folder.tensorFile, item: module)
