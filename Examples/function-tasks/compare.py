@@ -19,11 +19,12 @@ import subprocess
 import sys
 import time
 
-TASKS = ["english-french", "english-german", "capitalize", "first-letter", "last-of-3"]
+TASKS = ["english-french", "english-german", "capitalize", "first-letter", "word-length"]
 # Soft injection as in the paper: 400 steps of one row, and a rate that lets shares go to either end.
 SITE = ["--steps", 400, "--schedule", "constant", "--evaluate-every", 50, "--batch-size", 1, "--learning-rate", 0.2]
 OTHERS = ["--steps", 200, "--schedule", "constant", "--evaluate-every", 50, "--batch-size", 8]
 VECTORS = OTHERS + ["--learning-rate", 0.05, "--set", "top=4"]
+ONE = OTHERS + ["--learning-rate", 0.05, "--set", "top=1"]
 
 
 def methods(world, task, seed):
@@ -38,6 +39,9 @@ def methods(world, task, seed):
         "lofit": ("lofit", VECTORS),
         "lofit, drawn heads": ("lofit", VECTORS + ["--set", f"heads={heads}/drawn-{seed}.json"]),
         "lofit, other heads": ("lofit", VECTORS + ["--set", f"heads={heads}/{other}-{seed}.json"]),
+        "lofit, one head": ("lofit", ONE),
+        "lofit, one drawn head": ("lofit", ONE + ["--set", f"heads={heads}/drawn-{seed}.json"]),
+        "lofit, one other head": ("lofit", ONE + ["--set", f"heads={heads}/{other}-{seed}.json"]),
         "lora": ("lora", OTHERS + ["--learning-rate", 1e-3]),
     }
 
@@ -52,18 +56,23 @@ class World:
             sys.exit(f"{' '.join(map(str, words))}\n{done.stdout}{done.stderr}")
         return json.loads(done.stdout) if "--json" in words else done.stdout
 
-    def base(self, steps):
+    def base(self):
+        """Trains the model in two runs: the second begins anew at the first one's end, with a high rate."""
         folder = self.path / "base"
-        if not folder.exists():
-            run = self.path / "base-run"
-            start = time.time()
+        if folder.exists():
+            return
+        start = time.time()
+        more = []
+        for number, (steps, schedule) in enumerate([(1000, "cosine"), (700, "linear")]):
+            run = self.path / f"base-{number}"
             shutil.rmtree(run, ignore_errors=True)
             self.call("train", self.path / "text.jsonl", "--method", "full", "--model", self.path / "model", "--steps", steps,
-                      "--batch-size", 32, "--learning-rate", 2e-3, "--schedule", "cosine", "--warmup", 0.05, "--clip", 1,
-                      "--max-length", 160, "--weight-decay", 0.01, "--threads", 1, "--out", run, "--quiet", "--json")
-            self.call("export", run, folder)
-            print(f"the base was trained in {time.time() - start:.0f} s", flush=True)
-        return folder
+                      "--batch-size", 32, "--learning-rate", 2e-3, "--schedule", schedule, "--warmup", 0.05, "--clip", 1,
+                      "--max-length", 160, "--weight-decay", 0.01, "--threads", 1, "--seed", number, "--out", run,
+                      "--quiet", "--json", *more)
+            more = ["--init-adapter", run / "adapter"]
+        self.call("export", run, "--out", folder)
+        print(f"the model was trained in {time.time() - start:.0f} s", flush=True)
 
     def run(self, task, name, method, options, seed=0, rows="train"):
         """The share of right answers on the test rows, and the run's folder."""
@@ -166,11 +175,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("world", type=pathlib.Path)
     parser.add_argument("--hone", default=".build/release/hone")
-    parser.add_argument("--steps", type=int, default=1000, help="of the base's training")
     parser.add_argument("--seeds", type=int, default=2)
     options = parser.parse_args()
     world = World(options.world, pathlib.Path(options.hone).resolve())
-    world.base(options.steps)
+    world.base()
     seeds = range(options.seeds)
     results, runs = {}, {}
     for seed in seeds:

@@ -81,7 +81,7 @@ public struct Chat {
 
     /// The tokens of a conversation, without the oldest turns where it is too long, and how many those are.
     private func prompt(_ messages: [Message]) throws -> ([Int], omitted: Int) {
-        let limit = model.base.maximumLength - model.transformer.attachments.promptLength
+        let limit = model.base.maximumLength - model.transformer.attachments.addedPositions
         let room = limit - min(options.maximumNewTokens, limit / 2)
         let system = messages.filter { $0.role == .system }
         let turns = messages.filter { $0.role != .system }

@@ -11,6 +11,10 @@ public struct AdapterConfiguration: Hashable, Sendable {
         case adaLoRA(AdaLoRAConfiguration)
         /// Trained vectors before the input (`PROMPT_TUNING`).
         case promptTuning(PromptTuningConfiguration)
+        /// Trained keys and values before those of the input, in every layer (`PREFIX_TUNING`).
+        case prefixTuning(PrefixTuningConfiguration)
+        /// Trained factors of what linear maps give or are given (`IA3`).
+        case ia3(IA3Configuration)
 
         /// The name in the field `peft_type`.
         public var peftType: String {
@@ -18,6 +22,8 @@ public struct AdapterConfiguration: Hashable, Sendable {
             case .lora: "LORA"
             case .adaLoRA: "ADALORA"
             case .promptTuning: "PROMPT_TUNING"
+            case .prefixTuning: "PREFIX_TUNING"
+            case .ia3: "IA3"
             }
         }
     }
@@ -89,11 +95,13 @@ public struct AdapterConfiguration: Hashable, Sendable {
         case "LORA": method = .lora(try LoRAConfiguration(&fields))
         case "ADALORA": method = .adaLoRA(try AdaLoRAConfiguration(&fields))
         case "PROMPT_TUNING": method = .promptTuning(try PromptTuningConfiguration(&fields))
+        case "PREFIX_TUNING": method = .prefixTuning(try PrefixTuningConfiguration(&fields))
+        case "IA3": method = .ia3(try IA3Configuration(&fields))
         default:
             throw fields.error(
                 "peft_type",
-                "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads LORA, ADALORA and "
-                    + "PROMPT_TUNING",
+                "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads LORA, ADALORA, IA3, "
+                    + "PROMPT_TUNING and PREFIX_TUNING",
                 .unsupported)
         }
         other = fields.rest
@@ -120,6 +128,8 @@ public struct AdapterConfiguration: Hashable, Sendable {
         case .lora(let configuration): configuration.write(to: &object)
         case .adaLoRA(let configuration): configuration.write(to: &object)
         case .promptTuning(let configuration): configuration.write(to: &object)
+        case .prefixTuning(let configuration): configuration.write(to: &object)
+        case .ia3(let configuration): configuration.write(to: &object)
         }
         return .object(object)
     }
@@ -133,50 +143,5 @@ public struct AdapterConfiguration: Hashable, Sendable {
         let json = json
         _ = try AdapterConfiguration(json: json, file: path)
         try AtomicFile.write(json.text(pretty: true, sortedKeys: true), to: path)
-    }
-}
-
-/// The settings of prompt tuning (Lester et al. 2021, arXiv 2104.08691) in PEFT's names.
-public struct PromptTuningConfiguration: Hashable, Sendable {
-    /// How many trained vectors stand before the input (`num_virtual_tokens`).
-    public var virtualTokens: Int
-    /// The length of each vector (`token_dim`): the width of the input embeddings.
-    public var tokenDimension: Int?
-    /// The layers of the base model (`num_layers`).
-    public var layers: Int?
-    /// The attention heads of the base model (`num_attention_heads`).
-    public var attentionHeads: Int?
-    /// 1, or 2 for an encoder with a decoder (`num_transformer_submodules`): so many times `virtualTokens` vectors are stored.
-    public var transformerSubmodules: Int?
-
-    /// A configuration with all its parts.
-    public init(
-        virtualTokens: Int, tokenDimension: Int? = nil, layers: Int? = nil, attentionHeads: Int? = nil,
-        transformerSubmodules: Int? = nil
-    ) {
-        self.virtualTokens = virtualTokens
-        self.tokenDimension = tokenDimension
-        self.layers = layers
-        self.attentionHeads = attentionHeads
-        self.transformerSubmodules = transformerSubmodules
-    }
-
-    init(_ fields: inout JSONFields) throws {
-        guard let tokens = try fields.integer("num_virtual_tokens", in: 1...1_000_000) else {
-            throw fields.error("num_virtual_tokens", "the field is missing")
-        }
-        virtualTokens = tokens
-        tokenDimension = try fields.integer("token_dim", in: 1...1_048_576)
-        layers = try fields.integer("num_layers", in: 1...65_536)
-        attentionHeads = try fields.integer("num_attention_heads", in: 1...65_536)
-        transformerSubmodules = try fields.integer("num_transformer_submodules", in: 1...2)
-    }
-
-    func write(to object: inout JSONObject) {
-        object["num_virtual_tokens"] = .integer(virtualTokens)
-        object["token_dim"] = tokenDimension.map { .integer($0) } ?? .null
-        object["num_layers"] = layers.map { .integer($0) } ?? .null
-        object["num_attention_heads"] = attentionHeads.map { .integer($0) } ?? .null
-        object["num_transformer_submodules"] = transformerSubmodules.map { .integer($0) } ?? .null
     }
 }

@@ -6,6 +6,14 @@ public struct LoRAConfiguration: Hashable, Sendable {
         case names([String])
         /// Modules whose whole path matches a regular expression; `all-linear` stands for every linear map but the head.
         case pattern(String)
+
+        /// As the configuration has it.
+        var json: JSON {
+            switch self {
+            case .names(let names): .array(names.map { .string($0) })
+            case .pattern(let pattern): .string(pattern)
+            }
+        }
     }
 
     /// Which biases are trained and stored along with the low-rank updates.
@@ -101,8 +109,7 @@ public struct LoRAConfiguration: Hashable, Sendable {
         try Self.refuseVariants(fields)
     }
 
-    private static func modules(_ fields: inout JSONFields) throws -> Modules? {
-        let name = "target_modules"
+    static func modules(_ fields: inout JSONFields, _ name: String = "target_modules") throws -> Modules? {
         guard let value = fields.value(name) else { return nil }
         if let pattern = value.string {
             guard !pattern.isEmpty else { throw fields.error(name, "the pattern is empty") }
@@ -154,11 +161,7 @@ public struct LoRAConfiguration: Hashable, Sendable {
         object["use_rslora"] = .bool(isRankStabilized)
         object["use_dora"] = .bool(isWeightDecomposed)
         object["fan_in_fan_out"] = .bool(isFanInFanOut)
-        switch targetModules {
-        case .names(let names): object["target_modules"] = .array(names.map { .string($0) })
-        case .pattern(let pattern): object["target_modules"] = .string(pattern)
-        case nil: object["target_modules"] = .null
-        }
+        object["target_modules"] = targetModules?.json ?? .null
         object["modules_to_save"] = modulesToSave.map { .array($0.map { .string($0) }) } ?? .null
         var ranks = JSONObject()
         for override in rankOverrides { ranks[override.pattern] = .integer(override.value) }

@@ -19,6 +19,12 @@ public struct AdapterFolderWriter {
         try TensorFiles.write(tensors, metadata: ["format": "pt"], to: path + "/" + file)
     }
 
+    /// Writes what a method trained into a file of Hone's own.
+    func write(_ parameters: ParameterSet) throws {
+        let own = parameters.all.filter { $0.group != .head }
+        try writeTensors(own.map { ($0.name, try $0.tensor.detached()) }, file: "weights.safetensors")
+    }
+
     /// Writes a PEFT configuration and its tensors; base model and task are filled in.
     func writePEFT(
         _ method: AdapterConfiguration.Method, tensors: [(name: String, tensor: Tensor)], model: BaseModel,
@@ -100,6 +106,29 @@ public struct AdapterFolderReader {
     func isHead(_ name: String) -> Bool {
         name.hasPrefix("base_model.model.classifier.") || name.hasPrefix("base_model.model.score.")
     }
+
+    /// Tensors of the folder by their names and shapes, in this order, and nothing beside them.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` that names the first tensor that is missing, too many or misshapen.
+    func parameters(_ shapes: [(name: String, shape: [Int])], on device: Device) throws -> ParameterSet {
+        let known = Set(shapes.map(\.name))
+        for name in tensorNames where !known.contains(name) {
+            throw HoneError(.mismatch, "the method has no such tensor on this base", file: tensorFile, item: name)
+        }
+        var parameters = ParameterSet()
+        for (name, shape) in shapes {
+            let tensor = try tensor(name).to(.float32).to(device).cloned()
+            guard tensor.shape == shape else {
+                throw HoneError(
+                    .mismatch, "has shape \(tensor.shape), the base needs \(shape)", file: tensorFile, item: name)
+            }
+            parameters.set(name, tensor)
+        }
+        return parameters
+    }
+
+    /// Whether the folder is in PEFT's format.
+    var isPEFT: Bool { tensorFile.hasSuffix(AdapterConfiguration.weightsFileName) }
 
     /// The PEFT configuration, which must be of a type.
     func peftConfiguration(_ type: String) throws -> AdapterConfiguration.Method {

@@ -3,7 +3,7 @@ import HoneModels
 import HoneTorch
 
 /// Trains every bias of the model and nothing else (Ben Zaken et al. 2021).
-public struct BitFit: Method {
+public struct BitFit: WeightTraining {
     /// What it is.
     public static let card = MethodCard(
         name: "bitfit", title: "Bias-only fine-tuning (BitFit)",
@@ -25,36 +25,6 @@ public struct BitFit: Method {
         }
     }
 
-    private static func trains(_ name: String) -> Bool { name.hasSuffix(".bias") }
-
-    /// Copies of the biases.
-    public func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet {
-        try WeightMethod.initialParameters(for: model, where: BitFit.trains)
-    }
-
-    /// The trained biases in place of the base's.
-    public func attachments(_ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?) throws
-        -> Attachments
-    {
-        WeightMethod.attachments(parameters)
-    }
-
-    /// The trained biases.
-    public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? {
-        try WeightMethod.merged(parameters, model: model)
-    }
-
-    /// Writes the biases under their Hugging Face names.
-    public func write(
-        _ parameters: ParameterSet, for model: BaseModel, task: TaskShape, to folder: AdapterFolderWriter
-    ) throws {
-        try WeightMethod.write(parameters, for: model, to: folder)
-    }
-
-    /// Reads what `write` has written.
-    public static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws
-        -> (method: BitFit, parameters: ParameterSet)
-    {
-        (try BitFit(folder.settings(card)), try WeightMethod.read(folder, for: model, where: trains))
-    }
+    /// Biases.
+    public func trains(_ name: String, of model: TransformerConfiguration) -> Bool { name.hasSuffix(".bias") }
 }

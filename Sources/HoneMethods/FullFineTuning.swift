@@ -3,7 +3,7 @@ import HoneModels
 import HoneTorch
 
 /// Trains every weight of the model.
-public struct FullFineTuning: Method {
+public struct FullFineTuning: WeightTraining {
     /// What it is.
     public static let card = MethodCard(
         name: "full", title: "Full fine-tuning",
@@ -23,7 +23,8 @@ public struct FullFineTuning: Method {
     /// Full fine-tuning with settings.
     public init(_ settings: MethodSettings) { self.settings = settings }
 
-    private func trains(_ name: String, of model: TransformerConfiguration) -> Bool {
+    /// Every weight but constants, as far as the settings say.
+    public func trains(_ name: String, of model: TransformerConfiguration) -> Bool {
         guard name != TransformerConfiguration.headOffset else { return false }
         let last = settings.integer("layers")
         // Of an encoder-decoder, the last layers of each stack.
@@ -34,38 +35,5 @@ public struct FullFineTuning: Method {
         if own.hasPrefix("embeddings.") { return settings.flag("embeddings") && last == 0 }
         if parts.count > 1, parts[0] == "layers", let layer = Int(parts[1]) { return layer >= first }
         return true
-    }
-
-    /// Copies of the weights.
-    public func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet {
-        try WeightMethod.initialParameters(for: model) { trains($0, of: model.configuration) }
-    }
-
-    /// The trained weights in place of the base's.
-    public func attachments(_ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?) throws
-        -> Attachments
-    {
-        WeightMethod.attachments(parameters)
-    }
-
-    /// The trained weights.
-    public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? {
-        try WeightMethod.merged(parameters, model: model)
-    }
-
-    /// Writes the weights under their Hugging Face names.
-    public func write(
-        _ parameters: ParameterSet, for model: BaseModel, task: TaskShape, to folder: AdapterFolderWriter
-    ) throws {
-        try WeightMethod.write(parameters, for: model, to: folder)
-    }
-
-    /// Reads what `write` has written.
-    public static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws
-        -> (method: FullFineTuning, parameters: ParameterSet)
-    {
-        let method = try FullFineTuning(folder.settings(card))
-        let parameters = try WeightMethod.read(folder, for: model) { method.trains($0, of: model.configuration) }
-        return (method, parameters)
     }
 }

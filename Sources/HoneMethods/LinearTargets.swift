@@ -26,10 +26,13 @@ public enum LinearTargets {
 
     /// The linear maps that the settings name, in the order of the forward pass.
     ///
-    /// - Parameter method: the method's name, for what is said.
+    /// - Parameters:
+    ///   - method: the method's name, for what is said.
+    ///   - usual: the ends of names that the word `usual` stands for, as far as the model has such maps.
     /// - Throws: `HoneError` with code `.mismatch` that says which maps or layers there are.
     public static func resolve(
-        _ settings: MethodSettings, in configuration: TransformerConfiguration, for method: String
+        _ settings: MethodSettings, in configuration: TransformerConfiguration, for method: String,
+        usual: [String] = []
     ) throws -> [Target] {
         let sites = try inChosenLayers(all(configuration), settings.words("layers"), of: configuration, method)
         let wanted = settings.words("targets")
@@ -38,6 +41,9 @@ public enum LinearTargets {
                 .mismatch, "names no map; `all` stands for every map of the layers", item: "\(method) targets")
         }
         if wanted == ["all"] { return sites }
+        if wanted == ["usual"], !usual.isEmpty {
+            return sites.filter { site in usual.contains { matches(site.path, $0) } }
+        }
         for word in wanted where !sites.contains(where: { matches($0.path, word) }) {
             let known = Set(configuration.stacks.flatMap { $0.linearMaps.map(\.name) }).sorted().joined(separator: ", ")
             throw HoneError(.mismatch, "this model has no map `\(word)`; it has \(known)", item: "\(method) targets")
@@ -72,7 +78,21 @@ public enum LinearTargets {
     private static func inChosenLayers(
         _ sites: [Target], _ words: [String], of configuration: TransformerConfiguration, _ method: String
     ) throws -> [Target] {
-        if words == ["all"] { return sites }
+        guard let chosen = try layers(words, of: configuration, for: method) else { return sites }
+        return sites.filter { site in
+            let parts = site.path.split(separator: ".")
+            guard let place = parts.firstIndex(of: "layers"), place + 1 < parts.count else { return false }
+            return Int(parts[place + 1]).map(chosen.contains) ?? false
+        }
+    }
+
+    /// The layers that the words of the setting `layers` name; `nil` for all.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` that says which layers there are.
+    static func layers(_ words: [String], of configuration: TransformerConfiguration, for method: String) throws
+        -> Set<Int>?
+    {
+        if words == ["all"] { return nil }
         let known = 0..<(configuration.stacks.map(\.layerCount).max() ?? 0)
         var chosen: Set<Int> = []
         for word in words {
@@ -90,10 +110,6 @@ public enum LinearTargets {
             throw HoneError(
                 .mismatch, "names no layer; `all` stands for every layer", item: "\(method) layers")
         }
-        return sites.filter { site in
-            let parts = site.path.split(separator: ".")
-            guard let place = parts.firstIndex(of: "layers"), place + 1 < parts.count else { return false }
-            return Int(parts[place + 1]).map(chosen.contains) ?? false
-        }
+        return chosen
     }
 }

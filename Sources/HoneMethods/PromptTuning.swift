@@ -13,11 +13,8 @@ public struct PromptTuning: Method {
         paper: "Lester, Al-Rfou and Constant 2021, arXiv 2104.08691", peftType: "PROMPT_TUNING", training: .gradient,
         costRank: 2, learningRates: [1e-2, 3e-3, 3e-2],
         settings: [
-            Setting("length", .integer(16, 1...1024), "How many vectors."),
-            Setting(
-                "initialisation", .choice("vocabulary", ["vocabulary", "random"]),
-                "Start from the vectors of tokens drawn from the vocabulary, or from noise of their size."),
-        ], isTriedByDefault: true)
+            Setting("length", .integer(16, 1...1024), "How many vectors.")
+        ] + PromptStart.settings, isTriedByDefault: true)
 
     /// The values of the settings.
     public let settings: MethodSettings
@@ -35,33 +32,21 @@ public struct PromptTuning: Method {
             throw HoneError(
                 .mismatch, "leaves no room in a model of \(model.maximumLength) positions", item: "prompt length")
         }
+        try PromptStart.check(settings, model, for: PromptTuning.card.name)
     }
 
-    /// Vectors of tokens drawn from the vocabulary, or noise with their mean and spread; of a model of images, which has no
-    /// vocabulary, noise with those of its positions (Jia et al. 2022).
+    /// Vectors of tokens, or noise of their size.
     public func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet {
-        let length = settings.integer("length")
-        let width = model.configuration.tokenWidth
-        let weights = model.transformer.weights
-        guard let table = weights["embeddings.tokens.weight"] ?? weights["embeddings.positions.weight"] else {
-            return ParameterSet()
-        }
-        let device = model.transformer.device
         var parameters = ParameterSet()
-        if settings.choice("initialisation") == "vocabulary", !model.readsImages {
-            let chosen = try random.uniform([length], low: 0, high: 1)
-            // The product may be rounded up to the size of the vocabulary itself.
-            let last = Double(model.configuration.vocabularySize - 1)
-            let ids = try (chosen * (last + 1)).clamped(max: last).to(.int64).to(device)
-            parameters.set("prompt_embeddings", try table.selecting(ids).to(.float32).cloned())
-        } else {
-            let sample = try table.to(.float32)
-            let centre = try sample.mean().item()
-            let spread = try (sample - centre).power(2).mean().sqrt().item()
-            let noise = try random.normal([length, width], mean: centre, standardDeviation: spread)
-            parameters.set("prompt_embeddings", try noise.to(device))
-        }
+        parameters.set(
+            "prompt_embeddings",
+            try PromptStart.vectors(settings.integer("length"), settings, for: model, random: &random))
         return parameters
+    }
+
+    /// The nearest words of each vector.
+    public func figures(_ parameters: ParameterSet, of model: BaseModel) throws -> [MethodFigure] {
+        try [PromptStart.nearest(parameters.tensor("prompt_embeddings"), in: model)].compactMap { $0 }
     }
 
     /// The vectors before the input.
@@ -80,12 +65,16 @@ public struct PromptTuning: Method {
     public func write(
         _ parameters: ParameterSet, for model: BaseModel, task: TaskShape, to folder: AdapterFolderWriter
     ) throws {
-        let prompt = try parameters.tensor("prompt_embeddings")
+        try PromptTuning.write(parameters.tensor("prompt_embeddings"), for: model, task: task, to: folder)
+    }
+
+    /// Writes vectors before the input as PEFT's `PROMPT_TUNING` folder.
+    static func write(_ prompt: Tensor, for model: BaseModel, task: TaskShape, to folder: AdapterFolderWriter) throws {
         let configuration = PromptTuningConfiguration(
             virtualTokens: prompt.size(0), tokenDimension: prompt.size(1), layers: model.configuration.layerCount,
             attentionHeads: model.configuration.headCount, transformerSubmodules: 1)
         try folder.writePEFT(
-            .promptTuning(configuration), tensors: [("prompt_embeddings", prompt)], model: model, task: task)
+            .promptTuning(configuration), tensors: [("prompt_embeddings", prompt.detached())], model: model, task: task)
     }
 
     /// Reads PEFT's `PROMPT_TUNING` folder.
@@ -95,19 +84,24 @@ public struct PromptTuning: Method {
         guard case .promptTuning(let configuration) = try folder.peftConfiguration("PROMPT_TUNING") else {
             preconditionFailure("the reader has checked the type")
         }
-        guard (configuration.transformerSubmodules ?? 1) == 1 else {
-            throw HoneError(
-                .unsupported, "prompts of a decoder beside an encoder are not supported",
-                file: folder.path + "/" + AdapterConfiguration.fileName, item: "num_transformer_submodules")
-        }
         for name in folder.tensorNames where name != "prompt_embeddings" && !folder.isHead(name) {
             throw HoneError(.mismatch, "does not belong to prompt tuning", file: folder.tensorFile, item: name)
         }
-        let prompt = try folder.tensor("prompt_embeddings").to(.float32).to(model.transformer.device).cloned()
+        var prompt = try folder.tensor("prompt_embeddings").to(.float32).to(model.transformer.device).cloned()
         guard prompt.rank == 2, prompt.size(1) == model.configuration.tokenWidth, prompt.size(0) > 0 else {
             throw HoneError(
                 .mismatch, "shape \(prompt.shape) does not fit a base of width \(model.configuration.tokenWidth)",
                 file: folder.tensorFile, item: "prompt_embeddings")
+        }
+        // PEFT stores as many rows again for a decoder beside an encoder, and reads none of them.
+        if configuration.transformerSubmodules == 2 {
+            guard prompt.rank == 2, prompt.size(0) == 2 * configuration.virtualTokens else {
+                throw HoneError(
+                    .mismatch,
+                    "shape \(prompt.shape) is not that of \(configuration.virtualTokens) vectors for each stack",
+                    file: folder.tensorFile, item: "prompt_embeddings")
+            }
+            prompt = try prompt.narrowed(0, from: 0, length: configuration.virtualTokens).cloned()
         }
         var parameters = ParameterSet()
         parameters.set("prompt_embeddings", prompt)

@@ -14,6 +14,8 @@ public struct Setting: Sendable {
         case choice(String, [String])
         /// Any words, separated by commas.
         case words([String])
+        /// Any text.
+        case text(String)
     }
 
     /// How it is asked for: `rank`.
@@ -38,6 +40,7 @@ public struct Setting: Sendable {
         case .flag: "true or false"
         case .choice(_, let words): "one of " + words.joined(separator: ", ")
         case .words: "words separated by commas"
+        case .text: "a text"
         }
     }
 
@@ -49,6 +52,7 @@ public struct Setting: Sendable {
         case .flag(let flag): .bool(flag)
         case .choice(let word, _): .string(word)
         case .words(let words): .array(words.map { .string($0) })
+        case .text(let text): .string(text)
         }
     }
 
@@ -65,6 +69,8 @@ public struct Setting: Sendable {
             return json
         case (.words, .array(let words)) where words.allSatisfy({ $0.string != nil }):
             return json
+        case (.text, .string):
+            return json
         default:
             break
         }
@@ -80,7 +86,7 @@ public struct Setting: Sendable {
             case .flag:
                 ["true", "yes", "1"].contains(text)
                     ? true : ["false", "no", "0"].contains(text) ? false : .string(text)
-            case .choice: .string(text)
+            case .choice, .text: .string(text)
             case .words: .array(text.split(separator: ",").map { .string(String($0)) })
             }
         return try accept(json, method: method)
@@ -131,6 +137,12 @@ public struct MethodSettings: Hashable, Sendable {
     /// One word.
     public func choice(_ name: String) -> String {
         guard let value = values[name]?.string else { preconditionFailure("no choice setting \(name)") }
+        return value
+    }
+
+    /// A text.
+    public func text(_ name: String) -> String {
+        guard let value = values[name]?.string else { preconditionFailure("no text setting \(name)") }
         return value
     }
 

@@ -124,7 +124,7 @@ public struct Specialist {
         if options.stopIds.isEmpty { options.stopIds = try endIds }
         // The answer takes the same positions as the prompt, unless it is written by another stack.
         let answer = base.configuration.decoder == nil ? options.maximumNewTokens : 0
-        let room = base.configuration.maximumLength - transformer.attachments.promptLength - answer
+        let room = base.configuration.maximumLength - transformer.attachments.addedPositions - answer
         let prompts = try examples.map { try encoder.prompt($0, room: room > 0 ? room : .max) }
         var texts = [String](repeating: "", count: examples.count)
         for indices in Specialist.batches(prompts.map(\.count), tokens: 2048) {

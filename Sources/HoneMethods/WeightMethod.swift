@@ -2,6 +2,47 @@ import HoneFormats
 import HoneModels
 import HoneTorch
 
+/// A method that trains copies of some of the model's own weights and nothing else: all that it says is which.
+public protocol WeightTraining: Method {
+    /// Whether a weight of a model, by Hone's name, is trained.
+    func trains(_ name: String, of model: TransformerConfiguration) -> Bool
+}
+
+extension WeightTraining {
+    /// Copies of the weights.
+    public func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet {
+        try WeightMethod.initialParameters(for: model) { trains($0, of: model.configuration) }
+    }
+
+    /// The trained weights in place of the base's.
+    public func attachments(_ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?) throws
+        -> Attachments
+    {
+        WeightMethod.attachments(parameters)
+    }
+
+    /// The trained weights.
+    public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? {
+        try WeightMethod.merged(parameters, model: model)
+    }
+
+    /// Writes the weights under their Hugging Face names.
+    public func write(
+        _ parameters: ParameterSet, for model: BaseModel, task: TaskShape, to folder: AdapterFolderWriter
+    ) throws {
+        try WeightMethod.write(parameters, for: model, to: folder)
+    }
+
+    /// Reads what `write` has written.
+    public static func read(_ folder: AdapterFolderReader, for model: BaseModel) throws
+        -> (method: Self, parameters: ParameterSet)
+    {
+        let method = try Self(folder.settings(card))
+        let parameters = try WeightMethod.read(folder, for: model) { method.trains($0, of: model.configuration) }
+        return (method, parameters)
+    }
+}
+
 /// What methods share that train copies of the model's own weights.
 enum WeightMethod {
     /// `float32` copies of the weights whose names are wanted.

@@ -11,6 +11,18 @@ public protocol LinearAttachment {
     ///   - map: the map with its weight and bias.
     func output(_ output: Tensor, input: Tensor, of map: LinearMap) throws -> Tensor
 
+    /// Whether the map is given something else than its input: `entering`.
+    var changesInput: Bool { get }
+
+    /// What the map is given in place of an input `[..., inputs]`; `output` is then given the same.
+    func entering(_ input: Tensor) throws -> Tensor
+
+    /// Whether the attachment can be made part of the map's weight and bias: `folded`.
+    var isFoldable: Bool { get }
+
+    /// The map with the attachment in its weight and bias; `nil` where that is not how it acts.
+    func folded(into map: LinearMap) throws -> LinearMap?
+
     /// Whether what comes out for a token depends on that token alone, so that rows may be computed without padding.
     var actsOnTokens: Bool { get }
 
@@ -40,6 +52,14 @@ public struct SegmentedUpdates {
 }
 
 extension LinearAttachment {
+    /// False: the map is given its input.
+    public var changesInput: Bool { false }
+    /// The input.
+    public func entering(_ input: Tensor) throws -> Tensor { input }
+    /// False: it acts beside the map.
+    public var isFoldable: Bool { false }
+    /// None.
+    public func folded(into map: LinearMap) throws -> LinearMap? { nil }
     /// False: rows may matter.
     public var actsOnTokens: Bool { false }
     /// False: it may draw.
@@ -93,6 +113,35 @@ extension StateAttachment {
     public func bound(to layout: RowLayout) -> any StateAttachment { self }
 }
 
+/// Keys and values that every row's attention sees before those of the row (Li and Liang 2021).
+public struct KeyValuePrefix {
+    /// `[length, heads, headWidth]`, as a cache holds them: after norms of heads and rotary positions.
+    public var keys: Tensor
+    /// `[length, heads, headWidth]`
+    public var values: Tensor
+
+    /// A prefix of keys and values.
+    public init(keys: Tensor, values: Tensor) {
+        self.keys = keys
+        self.values = values
+    }
+
+    /// How many positions there are.
+    public var length: Int { keys.size(0) }
+
+    /// Those of several prefixes one after the other, for so many rows: `[rows, heads, length, headWidth]` each.
+    static func rows(_ count: Int, of prefixes: [KeyValuePrefix], _ dtype: DType, on device: Device) throws -> (
+        keys: Tensor, values: Tensor
+    ) {
+        func whole(_ part: (KeyValuePrefix) -> Tensor) throws -> Tensor {
+            let joined = try prefixes.count == 1 ? part(prefixes[0]) : .concatenated(prefixes.map(part))
+            let placed = try joined.to(dtype).to(device).permuted([1, 0, 2]).unsqueezed(0)
+            return try placed.expanded([count] + placed.shape.dropFirst())
+        }
+        return try (whole(\.keys), whole(\.values))
+    }
+}
+
 /// What methods, probes and patches put onto a transformer: all of it addressed by site, none of it known to the
 /// transformer. An empty one costs nothing.
 public struct Attachments {
@@ -104,6 +153,13 @@ public struct Attachments {
     public var states: [String: [any StateAttachment]] = [:]
     /// Vectors put before the embeddings of every row, `[count, tokenWidth]` each; several follow one another.
     public var prompts: [Tensor] = []
+    /// By path of an attention sublayer, such as `layers.0.attention` or `decoder.layers.0.crossAttention`: what it sees before
+    /// the row's own; several follow one another. They take positions in front of the row's as prompts do, so that all layers
+    /// of a stack have as many in `attention`; those of `crossAttention` stand in front of what the encoder gives.
+    public var prefixes: [String: [KeyValuePrefix]] = [:]
+    /// Added to the embeddings of what is read, by a token's place in its row, counted from 0 without prompts and padding:
+    /// `[places, tokenWidth]`; tokens at later places have nothing added.
+    public var placeVectors: [Tensor] = []
     /// Whether something depends on which row of the batch a row is, as `byRows` makes it.
     public internal(set) var looksAtRows = false
 
@@ -111,10 +167,21 @@ public struct Attachments {
     public init() {}
 
     /// Whether there is nothing.
-    public var isEmpty: Bool { weights.isEmpty && linear.isEmpty && states.isEmpty && prompts.isEmpty }
+    public var isEmpty: Bool { weights.isEmpty && linear.isEmpty && states.isEmpty && !standsBeforeRows }
 
     /// How many positions the prompts take.
     public var promptLength: Int { prompts.reduce(0) { $0 + $1.size(0) } }
+
+    /// How many positions prompts and prefixes take of what is read; prompts stand in no decoder beside an encoder.
+    public var addedPositions: Int { promptLength + max(prefixLength(of: ""), prefixLength(of: "encoder.")) }
+
+    /// How many positions prefixes take in a stack, by what stands before its names.
+    func prefixLength(of stack: String) -> Int {
+        (prefixes[stack + "layers.0.attention"] ?? []).reduce(0) { $0 + $1.length }
+    }
+
+    /// Whether something stands before rows or depends on where a token stands in its row.
+    var standsBeforeRows: Bool { !prompts.isEmpty || !prefixes.isEmpty || !placeVectors.isEmpty }
 
     /// Adds all of another's after one's own; its weights win.
     public mutating func add(_ other: Attachments) {
@@ -122,6 +189,8 @@ public struct Attachments {
         linear.merge(other.linear) { $0 + $1 }
         states.merge(other.states) { $0 + $1 }
         prompts += other.prompts
+        prefixes.merge(other.prefixes) { $0 + $1 }
+        placeVectors += other.placeVectors
         looksAtRows = looksAtRows || other.looksAtRows
     }
 
@@ -149,6 +218,12 @@ public struct Attachments {
                 .mismatch,
                 "a prompt of shape \(prompt.shape) does not fit tokens of width \(configuration.tokenWidth)")
         }
+        for vectors in placeVectors where vectors.rank != 2 || vectors.size(1) != configuration.tokenWidth {
+            throw HoneError(
+                .mismatch,
+                "vectors of shape \(vectors.shape) do not fit tokens of width \(configuration.tokenWidth)")
+        }
+        try checkPrefixes(against: configuration)
         guard !weights.isEmpty else { return }
         let shapes = Dictionary(uniqueKeysWithValues: configuration.weightShapes.map { ($0.name, $0.shape) })
         for (name, tensor) in weights.sorted(by: { $0.key < $1.key }) {
@@ -158,6 +233,43 @@ public struct Attachments {
             guard tensor.shape == shape else {
                 throw HoneError(.mismatch, "has shape \(tensor.shape), the model's is \(shape)", item: name)
             }
+        }
+    }
+}
+
+extension Attachments {
+    /// Checks that prefixes are where attention is, fit its heads, and are as long in all layers of a stack.
+    private func checkPrefixes(against configuration: TransformerConfiguration) throws {
+        guard !prefixes.isEmpty else { return }
+        var known: Set<String> = []
+        for stack in configuration.stacks {
+            let length = prefixLength(of: stack.prefix)
+            for layer in 0..<stack.layerCount {
+                let layers = stack.prefix + "layers.\(layer)."
+                for sublayer in stack.hasCrossAttention ? ["attention", "crossAttention"] : ["attention"] {
+                    let path = layers + sublayer
+                    let heads = sublayer == "attention" ? stack.keyValueHeadCount : stack.headCount
+                    known.insert(path)
+                    for prefix in prefixes[path] ?? [] {
+                        let shape = [prefix.length, heads, stack.headWidth]
+                        guard prefix.keys.shape == shape, prefix.values.shape == shape else {
+                            throw HoneError(
+                                .mismatch,
+                                "a prefix of shape \(prefix.keys.shape) does not fit \(heads) heads of width "
+                                    + "\(stack.headWidth)", item: path)
+                        }
+                    }
+                }
+                let own = (prefixes[layers + "attention"] ?? []).reduce(0) { $0 + $1.length }
+                guard own == length else {
+                    throw HoneError(
+                        .mismatch, "a prefix of \(own) positions; that of the first layer has \(length)",
+                        item: layers + "attention")
+                }
+            }
+        }
+        for path in prefixes.keys.sorted() where !known.contains(path) {
+            throw HoneError(.mismatch, "this model has no attention of that name", item: path)
         }
     }
 }

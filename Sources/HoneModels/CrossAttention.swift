@@ -7,9 +7,14 @@ public struct EncoderMemory {
     /// `[rows, length]`, true where there is a token; absent where nothing is padded.
     public let valid: Tensor?
 
-    /// The mask of attention to it.
-    var mask: AttentionMask {
-        get throws { try valid.map { .allowed(try $0.unsqueezed(1).unsqueezed(1)) } ?? .none }
+    /// The mask of attention to it, and to so many positions in front that every row sees.
+    func mask(behind count: Int) throws -> AttentionMask {
+        guard var valid else { return .none }
+        if count > 0 {
+            let seen = try Tensor.full([valid.size(0), count], 1, on: valid.device).to(.bool)
+            valid = try .concatenated([seen, valid], dimension: 1)
+        }
+        return .allowed(try valid.unsqueezed(1).unsqueezed(1))
     }
 
     /// Some rows in the order given; a row may come more than once, for several decodings of one input.
@@ -49,11 +54,17 @@ struct CrossAttention {
         func heads(_ flat: Tensor) throws -> Tensor {
             try flat.reshaped([rows, flat.size(1), count, width]).transpose(1, 2)
         }
+        let prefixes = attachments.prefixes[path] ?? []
         func form() throws -> (keys: Tensor, values: Tensor) {
-            (try heads(key(memory.states)), try heads(value(memory.states)))
+            let own = (try heads(key(memory.states)), try heads(value(memory.states)))
+            guard !prefixes.isEmpty else { return own }
+            let before = try KeyValuePrefix.rows(rows, of: prefixes, own.0.dtype, on: own.0.device)
+            return try (
+                .concatenated([before.keys, own.0], dimension: 2), .concatenated([before.values, own.1], dimension: 2)
+            )
         }
         let (keys, values) = try cache?.cross(layer: layer, form) ?? form()
-        let mixed = try memory.mask.attention(
+        let mixed = try memory.mask(behind: prefixes.reduce(0) { $0 + $1.length }).attention(
             heads(query(state)), keys: keys, values: values, scale: configuration.attentionScale)
         let byHead = try attachments.passing(path + ".heads", mixed.transpose(1, 2))
         return try attachments.passing(path, output(byHead.reshaped([rows, length, count * width])))

@@ -15,6 +15,7 @@ public struct LinearMap {
     /// The map of an input `[..., inputs]`: `[..., outputs]`.
     func callAsFunction(_ input: Tensor) throws -> Tensor {
         if !computesExactly, input.suitsFusedKernels { return try LinearMap.outputs(of: [self], input)[0] }
+        let input = try entering(input)
         var output = try input.linear(weight, bias: bias)
         for attachment in attachments { output = try attachment.output(output, input: input, of: self) }
         return output
@@ -27,6 +28,23 @@ public struct LinearMap {
     }
 
     private var onlyAttachment: (any LinearAttachment)? { attachments.count == 1 ? attachments[0] : nil }
+
+    /// What the map is given in place of an input.
+    private func entering(_ input: Tensor) throws -> Tensor {
+        try attachments.reduce(input) { $1.changesInput ? try $1.entering($0) : $0 }
+    }
+
+    private var changesInput: Bool { attachments.contains(where: \.changesInput) }
+
+    /// The map with what is attached in its weight and bias; itself where something cannot be folded in.
+    func folded() throws -> LinearMap {
+        try attachments.reduce(self) { map, attachment in try attachment.folded(into: map) ?? map }
+    }
+
+    /// The same map with another weight and bias.
+    public func replacing(weight: Tensor, bias: Tensor?) -> LinearMap {
+        LinearMap(path: path, weight: weight, bias: bias, attachments: attachments, computesExactly: computesExactly)
+    }
 
     /// What is attached as one low-rank update a segment; `nil` where it is more than that.
     private func updates(_ segmented: SegmentedUpdates?, bounds: [Int]) -> [FusedLinear.Update?]? {
@@ -41,6 +59,10 @@ public struct LinearMap {
         guard input.suitsFusedKernels, !maps.contains(where: \.computesExactly) else {
             return try maps.map { try $0(input) }
         }
+        if maps.count > 1, maps.contains(where: \.changesInput) {
+            return try maps.flatMap { try LinearMap.outputs(of: [$0], input) }
+        }
+        let input = try maps.first?.entering(input) ?? input
         let segmented = maps.map { $0.onlyAttachment?.segmentedUpdates(of: input) }
         let bounds = segmented.lazy.compactMap { $0?.bounds }.first ?? []
         let updates = zip(maps, segmented).map { $0.updates($1, bounds: bounds) }

@@ -126,7 +126,7 @@ struct Packing {
     /// row's beginning, and nothing is drawn.
     static func shares(_ configuration: TransformerConfiguration, _ attachments: Attachments) -> Bool {
         configuration.isCausal && !configuration.computesExactly && configuration.positionlessToken == nil
-            && attachments.prompts.isEmpty
+            && attachments.prompts.isEmpty && attachments.prefixes.isEmpty
             && attachments.linear.values.allSatisfy { $0.allSatisfy { $0.actsOnTokens && $0.isDeterministic } }
             && attachments.states.values.allSatisfy { $0.allSatisfy { $0.actsOnTokens && $0.isDeterministic } }
     }

@@ -72,7 +72,7 @@ extension Attachments {
     }
 
     /// Whether rows of one batch can have these attachments beside others.
-    public var suitsRowGroups: Bool { weights.isEmpty && prompts.isEmpty }
+    public var suitsRowGroups: Bool { weights.isEmpty && !standsBeforeRows }
 
     /// The same attachments for one forward pass.
     func bound(to layout: RowLayout) throws -> Attachments {
@@ -107,6 +107,12 @@ private struct GroupedLinear: LinearAttachment {
 
     var actsOnTokens: Bool { groups.allSatisfy { $0.allSatisfy(\.actsOnTokens) } }
 
+    var changesInput: Bool { groups.contains { $0.contains(where: \.changesInput) } }
+
+    func entering(_ input: Tensor) throws -> Tensor {
+        try byGroup { own, slice in try own.reduce(slice(input)) { $1.changesInput ? try $1.entering($0) : $0 } }
+    }
+
     func bound(to layout: RowLayout) throws -> any LinearAttachment {
         var copy = self
         copy.starts = try bounds(rowCounts, rows: layout.rowCount).map { layout.starts[$0] }
@@ -124,14 +130,22 @@ private struct GroupedLinear: LinearAttachment {
     }
 
     func output(_ output: Tensor, input: Tensor, of map: LinearMap) throws -> Tensor {
+        try byGroup { own, slice in
+            let input = try slice(input)
+            return try own.reduce(slice(output)) { try $1.output($0, input: input, of: map) }
+        }
+    }
+
+    /// What is made of each group's tokens, put together again.
+    private func byGroup(
+        _ body: (_ own: [any LinearAttachment], _ slice: (Tensor) throws -> Tensor) throws -> Tensor
+    ) throws -> Tensor {
         guard let layout else { preconditionFailure("a forward pass binds attachments to its rows") }
         let parts = try groups.enumerated().filter { starts[$0.offset] < starts[$0.offset + 1] }.map { group, own in
-            func slice(_ tensor: Tensor) throws -> Tensor {
+            try body(own) { tensor in
                 try tensor.narrowed(
                     layout.dimension, from: starts[group], length: starts[group + 1] - starts[group])
             }
-            let input = try slice(input)
-            return try own.reduce(slice(output)) { try $1.output($0, input: input, of: map) }
         }
         return parts.count == 1 ? parts[0] : try Tensor.concatenated(parts, dimension: layout.dimension)
     }

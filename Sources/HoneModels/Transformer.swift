@@ -70,6 +70,7 @@ public struct Transformer {
             kept.weights = attachments.weights.filter { names.contains($0.key) }
             kept.linear = attachments.linear.filter { !$0.key.hasPrefix("decoder.") }
             kept.states = attachments.states.filter { !$0.key.hasPrefix("decoder.") }
+            kept.prefixes = attachments.prefixes.filter { !$0.key.hasPrefix("decoder.") }
             return try Transformer(
                 configuration: own, weights: weights.filter { names.contains($0.key) }, attachments: kept)
         }

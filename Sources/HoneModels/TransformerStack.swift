@@ -44,7 +44,7 @@ struct TransformerStack {
     /// The states after the last layer: `[rows, length, width]` with those of attached prompts in front, or packed.
     ///
     /// - Parameter end: the layer before which to stop.
-    func run(_ batch: TokenBatch, memory: EncoderMemory?, cache: KeyValueCache?, upTo end: Int? = nil) throws -> (
+    func run(_ batch: TokenBatch, memory: EncoderMemory?, cache given: KeyValueCache?, upTo end: Int? = nil) throws -> (
         states: Tensor, packing: Packing?
     ) {
         guard (configuration.patches == nil) == (batch.pixels == nil) else {
@@ -52,9 +52,16 @@ struct TransformerStack {
                 .mismatch,
                 batch.pixels == nil ? "this model reads images, not text" : "this model reads text, not images")
         }
-        let past = cache?.length ?? 0
         // Prompts stand before what is read, not before what is written.
-        var prompts = past == 0 && memory == nil ? attachments.prompts : []
+        let isFirst = (given?.length ?? 0) == 0
+        var prompts = isFirst && memory == nil ? attachments.prompts : []
+        var cache = given
+        if isFirst, attachments.prefixLength(of: configuration.prefix) > 0 {
+            let begun = given ?? .passing(for: configuration)
+            try begun.begin(with: attachments, in: configuration, rows: batch.rowCount, dtype, on: device)
+            cache = begun
+        }
+        let past = cache?.length ?? 0
         prompts = try prompts.map { try $0.to(dtype).to(device) }
         let promptLength = prompts.reduce(0) { $0 + $1.size(0) }
         let queries = promptLength + batch.length
@@ -77,12 +84,16 @@ struct TransformerStack {
         let places = try packing?.packed(positions) ?? positions
         let trunk = cache == nil && memory == nil && prompts.isEmpty ? batch.trunk : nil
         let (attachments, layers) = try bound(
-            to: packing?.layout ?? layout(of: batch, behind: promptLength, past: past))
+            to: packing?.layout ?? layout(of: batch, behind: promptLength, past: given?.length ?? 0))
         var state: Tensor
         if let trunk {
             state = try entering(trunk, batch, packing)
         } else {
-            state = try embed(packing?.batch ?? batch, prompts: prompts, positions: places)
+            state = try embed(
+                packing?.batch ?? batch, prompts: prompts, positions: places,
+                added: addedByPlace(
+                    past: past, queries: queries, valid: valid, batch: batch, cache: cache, packing: packing,
+                    isRead: memory == nil))
             if packing != nil { state = try state.reshaped([1, -1, configuration.width]) }
             state = try attachments.passing(configuration.prefix + "embeddings", state)
         }
@@ -157,8 +168,15 @@ struct TransformerStack {
             var counted = try batch.ids.to(device).notEqual(Double(token))
             if let valid { counted = try counted.logicalAnd(valid) }
             let ones = try counted.to(.int64)
-            return try (ones.cumulativeSum(1) * ones - 1).to(.int64)
+            return try ((ones.cumulativeSum(1) + Double(past)) * ones - 1).to(.int64)
         }
+        return try counted(past: past, queries: queries, valid: valid, batch: batch, cache: cache)
+    }
+
+    /// Places in the row, prompts and prefixes among them: `[length]`, or `[rows, length]` where padding stands before tokens.
+    private func counted(past: Int, queries: Int, valid: Tensor?, batch: TokenBatch, cache: KeyValueCache?) throws
+        -> Tensor
+    {
         guard batch.side == .left, valid != nil || cache?.isPadded == true else {
             return try Tensor.range(past, past + queries, on: device)
         }
@@ -166,6 +184,26 @@ struct TransformerStack {
         guard let cache, past > 0 else { return try (new - 1).clamped(min: 0).to(.int64) }
         let before = try Tensor(cache.rowLengths.map { $0 - 1 }, shape: [cache.rowCount, 1], on: device)
         return try (new + before).clamped(min: 0).to(.int64)
+    }
+
+    /// What is added to the tokens' vectors by their places in their rows; absent where nothing is.
+    private func addedByPlace(
+        past: Int, queries: Int, valid: Tensor?, batch: TokenBatch, cache: KeyValueCache?, packing: Packing?,
+        isRead: Bool
+    ) throws -> Tensor? {
+        guard isRead, !attachments.placeVectors.isEmpty else { return nil }
+        let all = try counted(past: past, queries: queries, valid: valid, batch: batch, cache: cache)
+        let before = attachments.promptLength + attachments.prefixLength(of: configuration.prefix)
+        let own = try all.narrowed(-1, from: queries - batch.length, length: batch.length) - Double(before)
+        let places = try (packing?.packed(own) ?? own).clamped(min: 0).to(.int64)
+        let added = try attachments.placeVectors.map { vectors in
+            let last = vectors.size(0)
+            let table = try Tensor.concatenated([
+                vectors.to(dtype).to(device), .zeros([1, vectors.size(1)], dtype, on: device),
+            ])
+            return try table.embedding(places.clamped(max: Double(last)).to(.int64))
+        }
+        return try added.dropFirst().reduce(added[0]) { try $0 + $1 }
     }
 
     /// Vectors `[rows, length, tokenWidth]` with prompts in front of every row.
@@ -176,14 +214,16 @@ struct TransformerStack {
         return try Tensor.concatenated([repeated, vectors], dimension: 1)
     }
 
-    private func embed(_ batch: TokenBatch, prompts: [Tensor], positions: Tensor) throws -> Tensor {
+    private func embed(_ batch: TokenBatch, prompts: [Tensor], positions: Tensor, added: Tensor?) throws -> Tensor {
         if let patches = configuration.patches, let pixels = batch.pixels {
-            let vectors = try patches.vectors(of: pixels.to(dtype).to(device), weight: weight)
+            var vectors = try patches.vectors(of: pixels.to(dtype).to(device), weight: weight)
+            if let added { vectors = try vectors + added.reshaped([-1, batch.length, added.size(-1)]) }
             return try leading(prompts, vectors)
         }
         let table = try resolver.tensor(configuration.inputWeight)
         var state = try table.embedding(batch.ids.to(device))
         if configuration.scalesEmbeddings { state = try state * Double(configuration.width).squareRoot() }
+        if let added { state = try state + added }
         state = try leading(prompts, state)
         if configuration.tokenWidth != configuration.width {
             state = try state.linear(weight("embeddings.projection.weight"))

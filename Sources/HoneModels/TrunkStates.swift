@@ -36,7 +36,7 @@ extension Transformer {
     /// How many layers, counted from the first, have nothing attached to them, to what is below them, or to a single row of
     /// a batch.
     public var untouchedLayers: Int {
-        guard configuration.decoder == nil, attachments.prompts.isEmpty, !attachments.looksAtRows else { return 0 }
+        guard configuration.decoder == nil, !attachments.standsBeforeRows, !attachments.looksAtRows else { return 0 }
         let names = [Array(attachments.weights.keys), Array(attachments.linear.keys), Array(attachments.states.keys)]
         let layers = names.joined().map { name -> Int in
             let parts = name.split(separator: ".")

@@ -128,6 +128,7 @@ extension Conformance {
         try expectRefusal("no-such-setting", 1)
         for setting in card.settings {
             for value in [JSON.null, .object(JSONObject()), "no such word", .array([1])] {
+                if case .text = setting.value, value.string != nil { continue }
                 try expectRefusal(setting.name, value)
             }
             switch setting.value {
@@ -138,7 +139,7 @@ extension Conformance {
             case .real(_, let range):
                 try expectRefusal(setting.name, .number(range.lowerBound.nextDown))
                 try expectRefusal(setting.name, .number(range.upperBound.nextUp))
-            case .flag, .choice, .words: try expectRefusal(setting.name, 1)
+            case .flag, .choice, .words, .text: try expectRefusal(setting.name, 1)
             }
         }
         return problems

@@ -89,7 +89,7 @@ import Testing
         ([:], "peft_type", "missing"),
         (["peft_type": 1], "peft_type", "expected a string, found a number"),
         (["peft_type": "LOHA"], "peft_type", "of type \"LOHA\""),
-        (["peft_type": "lora"], "peft_type", "Hone reads LORA, ADALORA and PROMPT_TUNING"),
+        (["peft_type": "lora"], "peft_type", "Hone reads LORA, ADALORA, IA3, PROMPT_TUNING and PREFIX_TUNING"),
         (["peft_type": "LORA", "task_type": "DANCING"], "task_type", "none of SEQ_CLS"),
         (["peft_type": "LORA", "r": 0], "r", "0 is not between 1 and 65536"),
         (["peft_type": "LORA", "r": -4], "r", "not between"),
@@ -115,6 +115,13 @@ import Testing
         (
             ["peft_type": "LORA", "init_lora_weights": "pissa_niter_4"], "init_lora_weights",
             "changed by \"pissa_niter_4\""
+        ),
+        (["peft_type": "IA3", "target_modules": 3], "target_modules", "a list of strings or a pattern"),
+        (["peft_type": "IA3", "feedforward_modules": [1]], "feedforward_modules", "expected strings"),
+        (["peft_type": "PREFIX_TUNING"], "num_virtual_tokens", "missing"),
+        (
+            ["peft_type": "PREFIX_TUNING", "num_virtual_tokens": 8, "encoder_hidden_size": 0], "encoder_hidden_size",
+            "not between"
         ),
         (["peft_type": "ADALORA"], "total_step", "missing"),
         (["peft_type": "ADALORA", "total_step": 0], "total_step", "not between"),

@@ -221,7 +221,7 @@ import Testing
     {
         let examples = try Self.examples([1], adapters: 1, spread: 0)
         var last = Double.infinity
-        let generator = try AdapterGenerator.train(examples, plan: plan(250) { $0.beta = 0 }) {
+        let generator = try AdapterGenerator.train(examples, plan: plan(400) { $0.beta = 0 }) {
             last = $0.error
             return false
         }

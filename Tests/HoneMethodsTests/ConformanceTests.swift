@@ -23,6 +23,52 @@ import Testing
             ) { 5 * $0.tokenWidth }
             row.largestShare = 0.9
             return row
+        case "dept", "ept":
+            let more = name == "ept" ? ["spaces": "2", "bottleneck": "4"] : [:]
+            var row = ConformanceRow(
+                try Methods.make(
+                    name,
+                    typed: ["length": "5", "rank": "3", "places": "40", "low-rank-rate": "0.5"].merging(more) { $1 }),
+                startsAtBase: false, learningRate: 5e-2
+            ) { model in
+                let width = model.tokenWidth
+                let modules = name == "ept" ? 4 * width * 4 + 2 * 2 * width * 4 + width * 2 + 2 : 0
+                return 5 * width + 3 * (40 + width) + modules
+            }
+            row.largestShare = 0.9
+            return row
+        case "prefix":
+            var row = ConformanceRow(
+                try Methods.make(name, typed: ["length": "4"]), startsAtBase: false, learningRate: 5e-2
+            ) { model in
+                model.stacks.reduce(0) { count, stack in
+                    let own = stack.keyValueHeadCount * stack.headWidth * (stack.hasCrossAttention ? 2 : 1)
+                    return count + 4 * 2 * stack.layerCount * own
+                }
+            }
+            row.largestShare = 0.9
+            return row
+        case "ia3":
+            var row = ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 5e-2) { model in
+                model.stacks.reduce(0) { count, stack in
+                    let keys = stack.keyValueHeadCount * stack.headWidth
+                    let own =
+                        stack.attentionInput == .separate ? 2 * keys : stack.headCount * stack.headWidth + 2 * keys
+                    let cross = stack.hasCrossAttention ? 2 * stack.headCount * stack.headWidth : 0
+                    return count + stack.layerCount * (own + cross + stack.innerWidth)
+                }
+            }
+            row.largestShare = 0.9
+            return row
+        case "adapters":
+            return ConformanceRow(
+                try Methods.make(name, typed: ["width": "4"]), startsAtBase: true, learningRate: 1e-2
+            ) { model in
+                model.stacks.reduce(0) { count, stack in
+                    count + stack.layerCount * (stack.hasCrossAttention ? 3 : 2)
+                        * (2 * 4 * stack.width + stack.width + 4)
+                }
+            }
         case "bitfit":
             return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 2e-2) { model in
                 model.weightShapes.reduce(0) { $0 + ($1.name.hasSuffix(".bias") ? $1.shape[0] : 0) }

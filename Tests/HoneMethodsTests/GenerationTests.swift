@@ -7,13 +7,17 @@ import Testing
 
 @Suite struct GenerationTests {
     static let decoders: [TinyModel] = [.llama, .untiedLlama, .gpt2]
-    static let methods = [nil, "lora", "prompt"] as [String?]
+    static let methods = [nil, "lora", "prompt", "prefix", "ia3", "adapters", "dept"] as [String?]
+    private static let settings = [
+        "lora": ["rank": "2"], "prompt": ["length": "3"], "prefix": ["length": "3"], "adapters": ["width": "4"],
+        "dept": ["length": "3", "rank": "2", "places": "8"],
+    ]
 
     /// A decoder with an adapter that is not at its start, so that it does something.
     private func transformer(_ model: BaseModel, with method: String?) throws -> Transformer {
         guard let method else { return model.transformer }
         var random = RandomStream(seed: 3, name: "parameters")
-        let made = try Methods.make(method, typed: method == "prompt" ? ["length": "3"] : ["rank": "2"])
+        let made = try Methods.make(method, typed: GenerationTests.settings[method] ?? [:])
         let parameters = try made.initialParameters(for: model, random: &random)
         for parameter in parameters.all {
             try parameter.tensor.addInPlace(random.normal(parameter.tensor.shape, standardDeviation: 0.3))

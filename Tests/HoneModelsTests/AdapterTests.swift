@@ -12,13 +12,19 @@ struct AdapterTests {
         "bert-lora", "bert-lora-pooler", "bert-classifier", "gpt2-lora", "llama-lora", "llama-patterns", "llama-rslora",
         "qwen2-lora", "neox-lora", "opt-lora", "roberta-lora", "llama-dora", "gpt2-dora", "bert-dora",
     ]
+    static let scaled = ["bert-ia3", "gpt2-ia3", "llama-ia3", "neox-ia3", "opt-ia3"]
     /// Saved after a training with PEFT: `Scripts/fixtures/low_rank_training.py`.
     static let trained = ["llama-adalora", "gpt2-adalora", "llama-loraplus", "llama-doraplus"]
     static let prompts = ["bert-prompt", "gpt2-prompt", "llama-prompt"]
+    static let prefixes = ["bert-prefix", "gpt2-prefix", "llama-prefix", "qwen2-prefix", "opt-prefix"]
+    static let foldable = lora + scaled + trained
+    static let all = foldable + prompts + prefixes
+    /// Saved before a training that the fixture has too.
+    static let untrained = lora + scaled + prompts + prefixes
 
     private typealias Loaded = AdapterFixture
 
-    @Test("computes what PEFT computes", arguments: lora + prompts + trained)
+    @Test("computes what PEFT computes", arguments: all)
     func outputs(name: String) throws {
         let loaded = try Loaded(name)
         let kind = loaded.reference.model.configuration.isCausal ? "logits" : "hidden"
@@ -27,7 +33,7 @@ struct AdapterTests {
         #expect(difference < 5e-5)
     }
 
-    @Test("merges into what PEFT merges into", arguments: lora + trained)
+    @Test("merges into what PEFT merges into", arguments: foldable)
     func merged(name: String) throws {
         let loaded = try Loaded(name)
         let base = loaded.reference.model.transformer
@@ -43,7 +49,7 @@ struct AdapterTests {
 
     @Test(
         "exports a model folder that computes what PEFT merges into",
-        arguments: ["gpt2-lora", "neox-lora", "roberta-lora"])
+        arguments: ["gpt2-lora", "neox-lora", "roberta-lora", "gpt2-ia3", "opt-ia3"])
     func exported(name: String) throws {
         let loaded = try Loaded(name)
         let adapter = Adapter(
@@ -56,7 +62,7 @@ struct AdapterTests {
         }
     }
 
-    @Test("trains as PEFT trains: loss, gradients, three AdamW steps and where they end", arguments: lora + prompts)
+    @Test("trains as PEFT trains: loss, gradients, three AdamW steps and where they end", arguments: untrained)
     func training(name: String) throws {
         let loaded = try Loaded(name)
         let start = try loaded.parameters.copied()
@@ -103,9 +109,7 @@ struct AdapterTests {
         return names
     }
 
-    @Test(
-        "writes what it has read, number for number, and reads that to the same outputs",
-        arguments: lora + prompts + trained)
+    @Test("writes what it has read, number for number, and reads that to the same outputs", arguments: all)
     func roundTrip(name: String) throws {
         let loaded = try Loaded(name)
         let original = try encoderNames(Reference.tensors(loaded.folder + "/adapter_model.safetensors"))
@@ -170,7 +174,7 @@ struct AdapterTests {
 
     @Test(
         "refuses an adapter with a tensor too many",
-        arguments: ["llama-lora", "gpt2-lora", "bert-lora", "llama-prompt"])
+        arguments: ["llama-lora", "gpt2-lora", "bert-lora", "llama-prompt", "llama-ia3", "llama-prefix"])
     func unused(name: String) throws {
         let extra = "base_model.model.model.layers.7.mlp.up_proj.lora_A.weight"
         let error = try refusal(name) { try $0.append((extra, Tensor.zeros([4, 24]))) }
@@ -180,14 +184,17 @@ struct AdapterTests {
 
     @Test(
         "refuses an adapter of another base",
-        arguments: [("bert-lora", "llama-tiny"), ("gpt2-lora", "bert-tiny"), ("llama-lora", "llama-untied")])
+        arguments: [
+            ("bert-lora", "llama-tiny"), ("gpt2-lora", "bert-tiny"), ("llama-lora", "llama-untied"),
+            ("gpt2-ia3", "bert-tiny"), ("llama-prefix", "gpt2-tiny"),
+        ])
     func otherBase(name: String, base: String) throws {
         let error = try refusal(name, on: base)
         #expect(error.code == .mismatch)
         #expect(error.item != nil)
     }
 
-    @Test("refuses tensors of another shape, by name", arguments: ["llama-lora", "llama-prompt"])
+    @Test("refuses tensors of another shape, by name", arguments: ["llama-lora", "llama-prompt", "llama-prefix"])
     func misshapen(name: String) throws {
         var changed = ""
         let error = try refusal(name) { tensors in
@@ -201,7 +208,7 @@ struct AdapterTests {
     private static let python = ProcessInfo.processInfo.environment["HONE_PEFT_PYTHON"]
 
     /// Runs `Scripts/parity/peft_reads.py` where `HONE_PEFT_PYTHON` names a Python with peft.
-    @Test("writes folders that PEFT reads", .enabled(if: python != nil), arguments: lora + prompts + trained)
+    @Test("writes folders that PEFT reads", .enabled(if: python != nil), arguments: all)
     func readByPEFT(name: String) throws {
         let loaded = try Loaded(name)
         let kind = loaded.reference.model.configuration.isCausal ? "logits" : "hidden"
@@ -238,5 +245,39 @@ extension AdapterFixture {
         let whole = try #require(expected[name])
         let length = try batch().length
         return try whole.narrowed(1, from: whole.size(1) - length, length: length)
+    }
+}
+
+extension AdapterTests {
+    /// PEFT keeps what the projection makes; what it trains is in the fixture.
+    @Test func `trains through a projection of prefixes as PEFT does`() throws {
+        let loaded = try AdapterFixture("llama-prefix-projected")
+        #expect(
+            try largestDifference(
+                loaded.output(loaded.adapted()), loaded.expectedOutput("logits"), over: loaded.batch()) < 5e-5)
+        let fresh = loaded.method
+        var random = RandomStream(seed: 0, name: "unused")
+        var start = try fresh.initialParameters(for: loaded.reference.model, random: &random)
+        for parameter in start.all {
+            start.set(parameter.name, try #require(loaded.expected["start." + parameter.name]).cloned())
+        }
+        try start.makeTrainable()
+        var optimizer = try TestAdamW(start.all.map(\.tensor))
+        for (step, target) in try #require(loaded.expected["losses.adamw"]).elements(Double.self).enumerated() {
+            let loss = try loaded.reference.loss(loaded.adapted(start), withTypes: false)
+            #expect(try abs(loss.item() - target) < 1e-5 * target, "step \(step)")
+            try loss.backward()
+            for parameter in start.all where step == 0 {
+                let wanted = try #require(loaded.expected["gradient." + parameter.name])
+                let gradient = try #require(parameter.tensor.gradient)
+                let size = try wanted.abs().max().item()
+                #expect(try largestDifference(gradient, wanted) < 1e-5 * max(1, size), "\(parameter.name)")
+            }
+            try optimizer.step()
+        }
+        for parameter in start.all {
+            let wanted = try #require(loaded.expected["final." + parameter.name])
+            #expect(try largestDifference(parameter.tensor.detached(), wanted) < 1e-5, "\(parameter.name)")
+        }
     }
 }

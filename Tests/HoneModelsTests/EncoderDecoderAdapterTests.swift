@@ -8,17 +8,20 @@ import Testing
 /// PEFT's adapters of encoder-decoders, both ways. `Scripts/fixtures/encoder_decoders.py` says what the tensors are.
 struct EncoderDecoderAdapterTests {
     static let lora = ["t5-lora", "t5-gated-lora", "bart-lora"]
-    static let prompts = ["t5-prompt", "bart-prompt"]
+    static let scaled = ["t5-ia3", "bart-ia3"]
+    static let prompts = ["t5-prompt", "bart-prompt", "t5-prefix"]
+    static let foldable = lora + scaled
+    static let all = foldable + prompts
 
     private typealias Loaded = AdapterFixture
 
-    @Test("computes what PEFT computes", arguments: lora + prompts)
+    @Test("computes what PEFT computes", arguments: all)
     func outputs(name: String) throws {
         let loaded = try Loaded(name)
         #expect(try loaded.difference(loaded.adapted(loaded.parameters), "logits") < 5e-5)
     }
 
-    @Test("merges into what PEFT merges into", arguments: lora)
+    @Test("merges into what PEFT merges into", arguments: foldable)
     func merged(name: String) throws {
         let loaded = try Loaded(name)
         let merged = try #require(try loaded.method.mergedWeights(loaded.parameters, model: loaded.base))
@@ -26,7 +29,7 @@ struct EncoderDecoderAdapterTests {
         #expect(try loaded.difference(whole, "merged") < 5e-5)
     }
 
-    @Test("trains as PEFT trains: gradients, three AdamW steps and where they end", arguments: lora + prompts)
+    @Test("trains as PEFT trains: gradients, three AdamW steps and where they end", arguments: all)
     func training(name: String) throws {
         let loaded = try Loaded(name)
         let start = try loaded.parameters.copied()
@@ -60,7 +63,7 @@ struct EncoderDecoderAdapterTests {
         }
     }
 
-    @Test("writes what it has read, as an adapter of a sequence-to-sequence model", arguments: lora + prompts)
+    @Test("writes what it has read, as an adapter of a sequence-to-sequence model", arguments: all)
     func roundTrip(name: String) throws {
         let loaded = try Loaded(name)
         let original = try Reference.tensors(loaded.folder + "/adapter_model.safetensors")
@@ -75,7 +78,18 @@ struct EncoderDecoderAdapterTests {
         }
     }
 
-    @Test func `refuses prompts that PEFT made for both stacks`() throws {
+    @Test func `reads the encoder's rows of prompts that PEFT made for both stacks`() throws {
+        let loaded = try Loaded("t5-prompt-twice")
+        #expect(try loaded.parameters.tensor("prompt_embeddings").size(0) == 5)
+        #expect(try loaded.difference(loaded.adapted(loaded.parameters), "logits") < 5e-5)
+        // What PEFT does not read, it does not train.
+        let gradient = try #require(loaded.expected["gradient.prompt_embeddings"])
+        #expect(gradient.size(0) == 10)
+        #expect(try gradient.narrowed(0, from: 5, length: 5).abs().max().item() == 0)
+        #expect(try gradient.narrowed(0, from: 0, length: 5).abs().max().item() > 0)
+    }
+
+    @Test func `refuses prompts for both stacks that are not twice as long`() throws {
         let source = Reference.fixtures + "/adapter-t5-prompt"
         let model = try Reference("t5-gated").model
         try withTemporaryFolder { folder in
@@ -87,14 +101,21 @@ struct EncoderDecoderAdapterTests {
             let error = try #require(throws: HoneError.self) {
                 try Adapter.readMethod(AdapterFolderReader(path: folder), for: model)
             }
-            #expect(error.code == .unsupported && error.item == "num_transformer_submodules")
+            #expect(error.code == .mismatch && error.item == "prompt_embeddings")
         }
+    }
+
+    @Test func `in PEFT's layout of prefixes, layers share what they see and part of it is never seen`() throws {
+        let gradient = try #require(Loaded("t5-prefix").expected["gradient.prompt_embeddings"])
+        // Three layers' keys and values; the decoder's two layers see the first and the third pair.
+        let byPart = try gradient.reshaped([4, 6, 24]).abs().max(0).max(1).elements(Double.self)
+        #expect(byPart.map { $0 > 0 } == [true, true, false, false, true, true])
     }
 
     private static let python = ProcessInfo.processInfo.environment["HONE_PEFT_PYTHON"]
 
     /// Runs `Scripts/parity/peft_reads.py` where `HONE_PEFT_PYTHON` names a Python with peft.
-    @Test("writes folders that PEFT reads", .enabled(if: python != nil), arguments: lora + prompts)
+    @Test("writes folders that PEFT reads", .enabled(if: python != nil), arguments: all)
     func readByPEFT(name: String) throws {
         let loaded = try Loaded(name)
         try withTemporaryFolder { folder in

@@ -52,15 +52,20 @@ enum PEFTModules {
         guard configuration.bias == .none else {
             throw HoneError(.unsupported, "adapters with trained biases are not supported", file: file, item: "bias")
         }
-        // A head is trained anew for the task at hand; any other module would be missing silently.
-        guard (configuration.modulesToSave ?? []).allSatisfy({ ["classifier", "score"].contains($0) }) else {
-            throw HoneError(
-                .unsupported, "modules that are saved whole are not supported", file: file, item: "modules_to_save")
-        }
+        try refuseSaved(configuration.modulesToSave, file: file)
         for override in configuration.alphaOverrides where !isQuickToMatch(override.pattern) {
             throw HoneError(
                 .unsupported, "a pattern repeats groups or has more than four repetitions", file: file,
                 item: "alpha_pattern")
+        }
+    }
+
+    /// Refuses modules that PEFT saved whole, but for the task's head: it is trained anew for the task at hand, and any other module
+    /// would be missing silently.
+    static func refuseSaved(_ modules: [String]?, file: String) throws {
+        guard (modules ?? []).allSatisfy({ ["classifier", "score"].contains($0) }) else {
+            throw HoneError(
+                .unsupported, "modules that are saved whole are not supported", file: file, item: "modules_to_save")
         }
     }
 

@@ -81,7 +81,7 @@ public struct SentenceEncoder {
 
     /// The most tokens of a text, special ones counted.
     public var maximumLength: Int {
-        let own = transformer.configuration.maximumLength - transformer.attachments.promptLength
+        let own = transformer.configuration.maximumLength - transformer.attachments.addedPositions
         return min(layout.maximumLength ?? tokenizer.settings.maximumLength ?? own, own)
     }
 

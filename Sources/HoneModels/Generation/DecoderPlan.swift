@@ -41,7 +41,8 @@ extension Transformer {
         let shape = try Decoder.Shape(
             tokens: resolver.tensor("embeddings.tokens.weight"),
             positions: configuration.positions == .learned
-                ? (resolver.tensor("embeddings.positions.weight"), configuration.positionOffset) : nil,
+                ? (decoderPositions(resolver.tensor("embeddings.positions.weight")), configuration.positionOffset)
+                : nil,
             prefix: prompts.isEmpty ? nil : Tensor.concatenated(prompts),
             head: resolver.tensor(configuration.tiesHead ? "embeddings.tokens.weight" : "head.weight"),
             lastNorm: (lastNorm.weight, lastNorm.bias), innerWidth: configuration.innerWidth,
@@ -62,14 +63,28 @@ extension Transformer {
             && configuration.relativeBias == nil && configuration.positionlessToken == nil
             && !configuration.normalisesEmbeddings && !configuration.scalesEmbeddings && !configuration.scalesHeadInput
             && !configuration.hasHeadOffset && configuration.normPlace == .before
+            && attachments.prefixes.isEmpty
+            && (attachments.placeVectors.isEmpty || configuration.positions == .learned)
             && attachments.states.allSatisfy { path, own in
                 // What is added to heads before a bare output projection is a bias behind it.
                 path.hasSuffix(".attention.heads") && own.allSatisfy { $0.offset != nil }
                     && (attachments.linear[path.dropLast(5) + "output"] ?? []).isEmpty
             }
             && attachments.linear.values.allSatisfy {
-                $0.isEmpty || ($0.count == 1 && $0[0].lowRankUpdate != nil)
+                $0.allSatisfy(\.isFoldable) || ($0.count == 1 && $0[0].lowRankUpdate != nil)
             }
+    }
+
+    /// The table of positions with what is added to tokens at places in their row: each has a position of its own.
+    private func decoderPositions(_ table: Tensor) throws -> Tensor {
+        try attachments.placeVectors.reduce(table) { table, vectors in
+            let first = configuration.positionOffset + attachments.promptLength
+            let count = min(vectors.size(0), table.size(0) - first)
+            guard count > 0 else { return table }
+            let places = try Tensor.range(first, first + count, on: table.device)
+            let own = try vectors.detached().narrowed(0, from: 0, length: count).to(.float32).to(table.device)
+            return try table.to(.float32).adding(own, at: places).to(table.dtype)
+        }
     }
 
     private var decoderActivation: Decoder.Activation? {
@@ -97,6 +112,7 @@ extension Transformer {
     }
 
     private func decoderMap(_ map: LinearMap) throws -> Decoder.Map {
+        let map = try map.folded()
         let update = map.attachments.first?.lowRankUpdate
         return Decoder.Map(
             weight: map.weight, bias: map.bias,

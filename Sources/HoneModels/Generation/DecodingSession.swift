@@ -41,7 +41,8 @@ final class DecodingSession {
             // Without positions, nothing ends.
             configuration.positions == .none ? 1 << 20 : configuration.maximumLength - prompts - tokens.count
         }
-        let attached = transformer.attachments.promptLength
+        let attached = transformer.attachments.addedPositions
+        let before = transformer.attachments.prefixLength(of: "decoder.")
         for read in requests.map({ $0.input ?? $0.prompt }) where room(after: read, prompts: attached) < 0 {
             throw HoneError(
                 .badData,
@@ -54,7 +55,7 @@ final class DecodingSession {
         decoding = try decoder.map { try Decoding($0, rows: requests.count) }
         beginnings = prompts
         // Attached prompts stand before what is read, not before what a decoder of its own writes.
-        rooms = prompts.map { room(after: $0, prompts: isPair ? 0 : attached) }
+        rooms = prompts.map { room(after: $0, prompts: isPair ? before : attached) }
         self.transformer = transformer
 
         self.padId = padId
@@ -62,7 +63,7 @@ final class DecodingSession {
         firstId = configuration.decoder?.firstId
         cache = KeyValueCache(
             for: configuration,
-            expectedLength: (isPair ? 0 : attached) + longest + min(newTokens, 512),
+            expectedLength: (isPair ? before : attached) + longest + min(newTokens, 512),
             memory: isPair
                 ? try transformer.memory(
                     of: TokenBatch(requests.map { $0.input ?? [] }, padId: padId, on: transformer.device)) : nil)

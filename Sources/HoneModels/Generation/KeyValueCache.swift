@@ -40,6 +40,24 @@ public final class KeyValueCache {
         inputs = memory.map { Array(0..<$0.states.size(0)) } ?? []
     }
 
+    /// A cache for one forward pass of a stack whose attention sees prefixes: gradients pass through it.
+    static func passing(for configuration: TransformerConfiguration) -> KeyValueCache {
+        KeyValueCache(for: configuration) { _ in JoinedKeyValues() }
+    }
+
+    /// Takes the prefixes of a stack's layers as the first positions of so many rows.
+    func begin(
+        with attachments: Attachments, in stack: TransformerConfiguration, rows: Int, _ dtype: DType, on device: Device
+    ) throws {
+        for layer in layers.indices {
+            let prefixes = attachments.prefixes[stack.prefix + "layers.\(layer).attention"] ?? []
+            let before = try KeyValuePrefix.rows(rows, of: prefixes, dtype, on: device)
+            _ = try extend(layer: layer, keys: before.keys, values: before.values)
+        }
+        let count = attachments.prefixLength(of: stack.prefix)
+        try advance(by: count, rowCounts: Array(repeating: count, count: rows), valid: nil)
+    }
+
     /// A layer's keys and values of the memory, formed at the first call.
     func cross(layer: Int, _ form: () throws -> (keys: Tensor, values: Tensor)) throws -> (keys: Tensor, values: Tensor)
     {
@@ -146,6 +164,26 @@ public struct RowSelection {
     public func applied(to tensor: Tensor) throws -> Tensor {
         guard let indices else { return try tensor.narrowed(0, from: rows.first ?? 0, length: rows.count) }
         return try tensor.selecting(indices.to(tensor.device))
+    }
+}
+
+/// Keys and values put one behind the other, without memory of their own: for a single forward pass that may be differentiated.
+final class JoinedKeyValues: KeyValueStorage {
+    private var held: (keys: Tensor, values: Tensor)?
+
+    func append(keys: Tensor, values: Tensor) throws -> (keys: Tensor, values: Tensor) {
+        let all = try held.map {
+            try (
+                Tensor.concatenated([$0.keys, keys], dimension: 2),
+                Tensor.concatenated([$0.values, values], dimension: 2)
+            )
+        }
+        held = all ?? (keys, values)
+        return all ?? (keys, values)
+    }
+
+    func select(_ rows: RowSelection) throws {
+        held = try held.map { try (rows.applied(to: $0.keys), rows.applied(to: $0.values)) }
     }
 }
 
