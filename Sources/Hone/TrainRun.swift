@@ -177,10 +177,8 @@ public struct TrainRun {
                 adapter.parameters = whole.parameters
             }
         }
-        if options.startsFromProbe, case .classification(let classes) = preparation.shape,
-            type(of: method).card.training == .gradient
-        {
-            let solved = try solvedHead(LinearProbe(MethodSettings(LinearProbe.card)), preparation, classes: classes)
+        if options.startsFromProbe, preparation.shape != .generation, type(of: method).card.training == .gradient {
+            let solved = try solvedHead(LinearProbe(MethodSettings(LinearProbe.card)), preparation)
             for parameter in solved.all { adapter.parameters.set(parameter.name, parameter.tensor, group: .head) }
         }
         return adapter
@@ -191,14 +189,9 @@ public struct TrainRun {
         CheckpointStore.threads(in: RunFolder(path: path).checkpoints)
     }
 
-    private static func solvedHead(_ solver: any SolverMethod, _ preparation: Preparation, classes: Int) throws
-        -> ParameterSet
-    {
-        let bare = Adapter(
-            method: solver, task: preparation.shape, labels: preparation.task.labels, parameters: ParameterSet(),
-            encoding: preparation.encoding)
-        let features = try Specialist(base: preparation.model, adapter: bare).features(preparation.train)
-        return try solver.solve(features: features, labels: preparation.train.map { $0.label ?? 0 }, classes: classes)
+    private static func solvedHead(_ solver: any SolverMethod, _ preparation: Preparation) throws -> ParameterSet {
+        try solver.solve(
+            preparation.train, on: preparation.model, labels: preparation.task.labels, encoding: preparation.encoding)
     }
 
     /// What the run is: a checkpoint of another one is refused.
@@ -269,17 +262,7 @@ public struct TrainRun {
 
     /// What validation says of parameters, where there are validation rows.
     private var validate: ((ParameterSet, Int) throws -> ValidationPoint)? {
-        let rows = preparation.task.split.validation
-        guard !rows.isEmpty else { return nil }
-        return { parameters, step in
-            var candidate = adapter
-            candidate.parameters = parameters
-            let evaluation = try Evaluation.measure(
-                Specialist(base: preparation.model, adapter: candidate), on: rows, split: "validation",
-                generates: false, seed: plan.seed)
-            let point = evaluation.point
-            return ValidationPoint(step: step, score: point.score, loss: point.loss)
-        }
+        adapter.validation(on: preparation.model, rows: preparation.task.split.validation, seed: plan.seed)
     }
 
     private func train(
@@ -338,13 +321,14 @@ public struct TrainRun {
     }
 
     private func untrained(shouldStop: () -> Bool, report: (TrainingEvent) throws -> Void) throws -> Adapter {
-        if let solver = adapter.method as? any SolverMethod, case .classification(let classes) = preparation.shape {
+        if let solver = adapter.method as? any SolverMethod {
             var solved = adapter
-            solved.parameters = try TrainRun.solvedHead(solver, preparation, classes: classes)
+            solved.parameters = try TrainRun.solvedHead(solver, preparation)
             return solved
         }
-        return try preparation.untrained(
-            adapter, plan: plan, validate: validate, shouldStop: shouldStop, report: report)
+        return try adapter.untrained(
+            on: preparation.model, examples: preparation.train, source: preparation.task.split.train, plan: plan,
+            validate: validate, shouldStop: shouldStop, report: report)
     }
 
     private func finish(_ trained: Trained, folder: RunFolder, started: Date, clock: Double) throws -> Result {

@@ -12,6 +12,7 @@ public enum Methods {
         EPT.self,
         IA3.self,
         BitFit.self,
+        LayerNormTuning.self,
         BottleneckAdapters.self,
         LoRA.self,
         Grafting.self,

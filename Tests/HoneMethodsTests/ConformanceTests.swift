@@ -73,6 +73,10 @@ import Testing
             return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 2e-2) { model in
                 model.weightShapes.reduce(0) { $0 + ($1.name.hasSuffix(".bias") ? $1.shape[0] : 0) }
             }
+        case "layernorm":
+            return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 2e-2) { model in
+                model.weightShapes.reduce(0) { $0 + ($1.name.contains("norm.") ? $1.shape[0] : 0) }
+            }
         case "lora":
             return ConformanceRow(
                 try Methods.make(name, typed: ["rank": "3"]), startsAtBase: true, learningRate: 1e-2
