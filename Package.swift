@@ -80,7 +80,9 @@ let package = Package(
         .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneModelsTests", dependencies: ["HoneModels", "HoneMethods"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
-        .testTarget(name: "HoneMethodsTests", dependencies: ["HoneMethods", "HoneTraining", "HoneTesting"]),
+        .testTarget(
+            name: "HoneMethodsTests", dependencies: ["HoneMethods", "HoneTraining", "HoneTesting"],
+            exclude: ["Fixtures"]),
         .testTarget(name: "HoneTrainingTests", dependencies: ["HoneTraining", "HoneTesting"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),

@@ -11,6 +11,7 @@ import HoneFormats
 /// | `predictions.jsonl` | what the specialist answers on the rows it was measured on |
 /// | `log.jsonl`, `validation.jsonl` | one line a step, one line a validation |
 /// | `report.html` | one page that opens offline |
+/// | `adapters/` | adapters of late steps, where they were asked for |
 /// | `checkpoints/` | where a training run can be resumed |
 public struct RunFolder: Sendable {
     /// The folder's path.
@@ -33,6 +34,11 @@ public struct RunFolder: Sendable {
     public var validation: String { path + "/validation.jsonl" }
     /// `report.html`
     public var report: String { path + "/report.html" }
+    /// `adapters/step-N`, where adapters of late steps are kept.
+    public func keptAdapter(_ step: Int) -> String {
+        let number = String(step)
+        return path + "/adapters/step-" + String(repeating: "0", count: max(0, 6 - number.count)) + number
+    }
     /// `checkpoints`
     public var checkpoints: String { path + "/checkpoints" }
 

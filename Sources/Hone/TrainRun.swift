@@ -51,6 +51,10 @@ public struct TrainRun {
         public var out: String?
         /// Whether to go on with the run in `out`; where there is none yet, it begins.
         public var resume = false
+        /// How many adapters of late steps are kept beside the run's own, in `adapters/step-N`.
+        public var keptAdapters = 0
+        /// How many steps lie between two that are kept; the last one is of the last step.
+        public var keptEvery = 1
         /// Validate after so many steps; four times a run where not given.
         public var evaluateEvery: Int?
         /// Batch size, learning rate and the like; its `steps` are worked out from the data where epochs are given, and a
@@ -105,6 +109,12 @@ public struct TrainRun {
         }
         if let epochs = options.epochs, !(epochs > 0 && epochs <= 1e6) {
             throw HoneError(.usage, "must be a number above 0, not \(epochs)", item: "--epochs")
+        }
+        guard options.keptAdapters >= 0 else {
+            throw HoneError(.usage, "must not be below 0, not \(options.keptAdapters)", item: "--keep-adapters")
+        }
+        guard options.keptEvery >= 1 else {
+            throw HoneError(.usage, "must be at least 1, not \(options.keptEvery)", item: "--keep-every")
         }
         guard !options.resume || options.out != nil else {
             throw HoneError(.usage, "--resume needs the run's folder: give --out", item: "--resume")
@@ -170,10 +180,8 @@ public struct TrainRun {
                     .mismatch, "has no classification head for these labels", file: path, item: "--keep-head")
             }
         }
-        if options.startsFromProbe, case .classification(let classes) = preparation.shape,
-            type(of: method).card.training == .gradient
-        {
-            let solved = try solvedHead(LinearProbe(MethodSettings(LinearProbe.card)), preparation, classes: classes)
+        if options.startsFromProbe, preparation.shape != .generation, type(of: method).card.training == .gradient {
+            let solved = try solvedHead(LinearProbe(MethodSettings(LinearProbe.card)), preparation)
             for parameter in solved.all { adapter.parameters.set(parameter.name, parameter.tensor, group: .head) }
         }
         return adapter
@@ -184,14 +192,9 @@ public struct TrainRun {
         CheckpointStore.threads(in: RunFolder(path: path).checkpoints)
     }
 
-    private static func solvedHead(_ solver: any SolverMethod, _ preparation: Preparation, classes: Int) throws
-        -> ParameterSet
-    {
-        let bare = Adapter(
-            method: solver, task: preparation.shape, labels: preparation.task.labels, parameters: ParameterSet(),
-            encoding: preparation.encoding)
-        let features = try Specialist(base: preparation.model, adapter: bare).features(preparation.train)
-        return try solver.solve(features: features, labels: preparation.train.map { $0.label ?? 0 }, classes: classes)
+    private static func solvedHead(_ solver: any SolverMethod, _ preparation: Preparation) throws -> ParameterSet {
+        try solver.solve(
+            preparation.train, on: preparation.model, labels: preparation.task.labels, encoding: preparation.encoding)
     }
 
     /// What the run is: a checkpoint of another one is refused.
@@ -262,17 +265,7 @@ public struct TrainRun {
 
     /// What validation says of parameters, where there are validation rows.
     private var validate: ((ParameterSet, Int) throws -> ValidationPoint)? {
-        let rows = preparation.task.split.validation
-        guard !rows.isEmpty else { return nil }
-        return { parameters, step in
-            var candidate = adapter
-            candidate.parameters = parameters
-            let evaluation = try Evaluation.measure(
-                Specialist(base: preparation.model, adapter: candidate), on: rows, split: "validation",
-                generates: false, seed: plan.seed)
-            let point = evaluation.point
-            return ValidationPoint(step: step, score: point.score, loss: point.loss)
-        }
+        adapter.validation(on: preparation.model, rows: preparation.task.split.validation, seed: plan.seed)
     }
 
     private func train(
@@ -283,9 +276,10 @@ public struct TrainRun {
         var log: TrainingLog?
         var validations: TrainingLog?
         var trained = Trained(adapter: adapter, ending: .finished)
-        let trainer = try Trainer(
+        var trainer = try Trainer(
             model: preparation.model, adapter: adapter, examples: preparation.train,
             source: preparation.task.split.train, plan: plan, validate: validate)
+        trainer.keep = { parameters, step in try keepAdapter(parameters, of: step, in: folder) }
         let outcome = try trainer.run(checkpoints: store, resume: options.resume, shouldStop: shouldStop) { event in
             switch event {
             case .begin(let step):
@@ -316,14 +310,28 @@ public struct TrainRun {
         return trained
     }
 
+    /// Writes the adapter of a late step, where the options want it.
+    private func keepAdapter(_ parameters: ParameterSet, of step: Int, in folder: RunFolder) throws {
+        let left = plan.steps - step
+        guard left % options.keptEvery == 0, left / options.keptEvery < options.keptAdapters else { return }
+        var kept = adapter
+        kept.parameters = parameters
+        let path = folder.keptAdapter(step)
+        // A resumed run comes by here again.
+        if FileStatus.isFolder(path) { try FileManager.default.removeItem(atPath: path) }
+        try AtomicFolder.makeWithParents((path as NSString).deletingLastPathComponent)
+        try AtomicFolder.create(at: path) { try kept.write(to: $0, for: preparation.model) }
+    }
+
     private func untrained(shouldStop: () -> Bool, report: (TrainingEvent) throws -> Void) throws -> Adapter {
-        if let solver = adapter.method as? any SolverMethod, case .classification(let classes) = preparation.shape {
+        if let solver = adapter.method as? any SolverMethod {
             var solved = adapter
-            solved.parameters = try TrainRun.solvedHead(solver, preparation, classes: classes)
+            solved.parameters = try TrainRun.solvedHead(solver, preparation)
             return solved
         }
-        return try preparation.untrained(
-            adapter, plan: plan, validate: validate, shouldStop: shouldStop, report: report)
+        return try adapter.untrained(
+            on: preparation.model, examples: preparation.train, source: preparation.task.split.train, plan: plan,
+            validate: validate, shouldStop: shouldStop, report: report)
     }
 
     /// How far the gradients of several tasks agree in the end.

@@ -28,7 +28,8 @@ struct HoneMain: ParsableCommand {
             FitCommand.self, TrainCommand.self, PredictCommand.self, EvalCommand.self, ExportCommand.self,
             CompareCommand.self,
             ScoreCommand.self, GenerateCommand.self, ChatCommand.self, EmbedCommand.self, TokenizeCommand.self,
-            InspectCommand.self, MethodsCommand.self, PullCommand.self, DoctorCommand.self,
+            InspectCommand.self, MethodsCommand.self, GraftCommand.self, TaskVectorCommand.self, GeneratorCommand.self,
+            PullCommand.self, DoctorCommand.self,
         ])
 
     static func main() {

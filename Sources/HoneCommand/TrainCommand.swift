@@ -8,6 +8,7 @@ import HoneTraining
 
 extension TrainingPlan.Schedule: ExpressibleByArgument {}
 extension TrainingPlan.Order: ExpressibleByArgument {}
+extension TrainingPlan.Rule: ExpressibleByArgument {}
 
 /// What the base model computes in.
 enum ComputeType: String, ExpressibleByArgument, CaseIterable {
@@ -58,6 +59,11 @@ struct TrainCommand: ParsableCommand {
     @Option(name: .customLong("max-length"), help: "The most tokens of a row.") var maximumLength = 256
     @Option(name: .customLong("learning-rate"), help: "The highest learning rate. Default: the method's own.")
     var learningRate: Double?
+    @Option(help: "How gradients become steps: adamw, or sgd without momentum.") var optimizer = TrainingPlan.Rule.adamW
+    @Option(
+        name: .customLong("head-rate"),
+        help: "The learning rate of a classifier's head over that of the rest; 0 leaves the head as it starts.")
+    var headRate = 1.0
     @Option(help: "How the learning rate changes: constant, linear, cosine.") var schedule = TrainingPlan.Schedule
         .linear
     @Option(help: "The share of steps in which the learning rate rises.") var warmup = 0.0
@@ -71,6 +77,11 @@ struct TrainCommand: ParsableCommand {
     @Option(
         name: .customLong("checkpoint-every"), help: "Write a checkpoint after so many steps. Default: every minute.")
     var checkpointEvery = 0
+    @Option(
+        name: .customLong("keep-adapters"),
+        help: "Keep the adapters of so many late steps in adapters/, for `hone generator`.")
+    var keptAdapters = 0
+    @Option(name: .customLong("keep-every"), help: "How many steps lie between two of them.") var keptEvery = 1
     @Flag(name: .customLong("mark-completions"), help: "Begin prompts and end completions with the model's own tokens.")
     var marksCompletions = false
     @Flag(name: .customLong("probe-head"), help: "Start classification from a solved head instead of a random one.")
@@ -125,6 +136,8 @@ struct TrainCommand: ParsableCommand {
         }
         options.plan.batchSize = batchSize
         options.plan.accumulation = accumulation
+        options.plan.headLearningRateFactor = headRate
+        options.plan.rule = optimizer
         options.plan.schedule = schedule
         options.plan.warmup = warmup
         options.plan.weightDecay = weightDecay
@@ -134,6 +147,8 @@ struct TrainCommand: ParsableCommand {
         options.plan.seed = seed
         options.plan.checkpointEvery = checkpointEvery
         options.evaluateEvery = evaluateEvery
+        options.keptAdapters = keptAdapters
+        options.keptEvery = keptEvery
         let training = try TrainRun(options)
         Interruption.install()
         let voice = TrainVoice(quiet: quiet, method: method, totalSteps: training.plan.steps)

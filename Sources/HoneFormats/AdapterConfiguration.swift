@@ -17,6 +17,8 @@ public struct AdapterConfiguration: Hashable, Sendable {
         case prefixTuning(PrefixTuningConfiguration)
         /// Trained factors of what linear maps give or are given (`IA3`).
         case ia3(IA3Configuration)
+        /// Trained norms (`LN_TUNING`).
+        case layerNormTuning(LayerNormTuningConfiguration)
 
         /// The name in the field `peft_type`.
         public var peftType: String {
@@ -27,6 +29,7 @@ public struct AdapterConfiguration: Hashable, Sendable {
             case .poly: "POLY"
             case .prefixTuning: "PREFIX_TUNING"
             case .ia3: "IA3"
+            case .layerNormTuning: "LN_TUNING"
             }
         }
     }
@@ -94,22 +97,26 @@ public struct AdapterConfiguration: Hashable, Sendable {
         _ = try fields.bool("inference_mode")
         baseModel = try fields.string("base_model_name_or_path")
         taskType = try Self.taskType(&fields)
-        switch type {
-        case "LORA": method = .lora(try LoRAConfiguration(&fields))
-        case "ADALORA": method = .adaLoRA(try AdaLoRAConfiguration(&fields))
-        case "PROMPT_TUNING": method = .promptTuning(try PromptTuningConfiguration(&fields))
-        case "POLY": method = .poly(try PolyConfiguration(&fields))
-        case "PREFIX_TUNING": method = .prefixTuning(try PrefixTuningConfiguration(&fields))
-        case "IA3": method = .ia3(try IA3Configuration(&fields))
-        default:
+        guard let read = Self.readers.first(where: { $0.type == type })?.read else {
+            let known = Self.readers.map(\.type).joined(separator: ", ")
             throw fields.error(
-                "peft_type",
-                "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads LORA, ADALORA, IA3, POLY, "
-                    + "PROMPT_TUNING and PREFIX_TUNING",
+                "peft_type", "the adapter is of type \(SafetensorsHeader.quoted(type)); Hone reads \(known)",
                 .unsupported)
         }
+        method = try read(&fields)
         other = fields.rest
     }
+
+    /// How each type is read; a new one is added here.
+    private static let readers: [(type: String, read: @Sendable (inout JSONFields) throws -> Method)] = [
+        ("LORA", { .lora(try LoRAConfiguration(&$0)) }),
+        ("ADALORA", { .adaLoRA(try AdaLoRAConfiguration(&$0)) }),
+        ("IA3", { .ia3(try IA3Configuration(&$0)) }),
+        ("LN_TUNING", { .layerNormTuning(try LayerNormTuningConfiguration(&$0)) }),
+        ("POLY", { .poly(try PolyConfiguration(&$0)) }),
+        ("PROMPT_TUNING", { .promptTuning(try PromptTuningConfiguration(&$0)) }),
+        ("PREFIX_TUNING", { .prefixTuning(try PrefixTuningConfiguration(&$0)) }),
+    ]
 
     private static func taskType(_ fields: inout JSONFields) throws -> TaskType? {
         guard let name = try fields.string("task_type") else { return nil }
@@ -135,6 +142,7 @@ public struct AdapterConfiguration: Hashable, Sendable {
         case .poly(let configuration): configuration.write(to: &object)
         case .prefixTuning(let configuration): configuration.write(to: &object)
         case .ia3(let configuration): configuration.write(to: &object)
+        case .layerNormTuning(let configuration): configuration.write(to: &object)
         }
         return .object(object)
     }

@@ -14,6 +14,20 @@ public protocol SolverMethod: Method {
     var variants: [Self] { get }
 }
 
+extension SolverMethod {
+    /// Solves for rows of a classification, on what the frozen model makes of them.
+    public func solve(
+        _ rows: [EncodedExample], on model: BaseModel, labels: [String], encoding: ExampleEncoder.Options
+    ) throws -> ParameterSet {
+        let bare = Adapter(
+            method: self, task: .classification(classes: labels.count), labels: labels, parameters: ParameterSet(),
+            encoding: encoding)
+        return try solve(
+            features: Specialist(base: model, adapter: bare).features(rows), labels: rows.map { $0.label ?? 0 },
+            classes: labels.count)
+    }
+}
+
 /// Multinomial logistic regression on the frozen model's pooled vectors: what is already in the representation.
 public struct LinearProbe: SolverMethod {
     /// What it is.

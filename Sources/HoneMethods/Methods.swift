@@ -12,11 +12,13 @@ public enum Methods {
         EPT.self,
         IA3.self,
         BitFit.self,
+        LayerNormTuning.self,
         BottleneckAdapters.self,
         LoRA.self,
         // Before Poly, so that PEFT's adapters of either are read, whatever their splits.
         MultiHeadRouting.self,
         Poly.self,
+        Grafting.self,
         AdaLoRA.self,
         TriAdaptLoRA.self,
         LoFiT.self,

@@ -3,7 +3,7 @@ import HoneMethods
 import HoneTorch
 
 /// AdamW over a parameter set (Loshchilov and Hutter 2019), with one running mean and square a parameter, and a count of its
-/// steps: a parameter that joins late begins with its first.
+/// steps: a parameter that joins late begins with its first. Where the plan wants plain gradient descent, they stay unused.
 struct Optimizer {
     private(set) var means: ParameterSet
     private(set) var squares: ParameterSet
@@ -60,6 +60,17 @@ struct Optimizer {
         for kind in order {
             let own = kinds[kind] ?? []
             let factor = kind.rule.learningRateFactor * (kind.isHead ? plan.headLearningRateFactor : 1)
+            guard plan.rule == .adamW else {
+                try withoutGradients {
+                    let decay = kind.rule.weightDecay ?? plan.weightDecay
+                    for tensor in own.map(\.tensor) {
+                        guard let gradient = tensor.gradient else { continue }
+                        if decay > 0 { try tensor.multiplyInPlace(1 - learningRate * factor * decay) }
+                        try tensor.addInPlace(gradient, scale: -learningRate * factor)
+                    }
+                }
+                continue
+            }
             try adamWStep(
                 parameters: own.map(\.tensor), gradients: own.compactMap(\.tensor.gradient),
                 means: own.map { try means.tensor($0.name) }, squares: own.map { try squares.tensor($0.name) },

@@ -31,6 +31,18 @@ extension Trainer {
         try withContext(shouldStop: shouldStop, report: report) { try adapter.method.finish(&parameters, $0) }
     }
 
+    /// What the method makes of parameters that are trained already: its work after the last step, alone.
+    ///
+    /// - Throws: `CancellationError` where `shouldStop` said so.
+    public func finishing(
+        _ parameters: ParameterSet, shouldStop: () -> Bool = { false },
+        report: (TrainingEvent) throws -> Void = { _ in }
+    ) throws -> ParameterSet {
+        var parameters = try parameters.copied()
+        try finish(&parameters, shouldStop: shouldStop, report: report)
+        return parameters
+    }
+
     private func withContext(
         shouldStop: () -> Bool, report: (TrainingEvent) throws -> Void, _ body: (TrainingContext) throws -> Void
     ) throws {

@@ -98,6 +98,8 @@ public struct Trainer {
     public let plan: TrainingPlan
     /// Measures parameters on validation data.
     public let validate: ((ParameterSet, _ step: Int) throws -> ValidationPoint)?
+    /// Given the parameters after every step, which training goes on to change in place.
+    public var keep: ((ParameterSet, _ step: Int) throws -> Void)?
 
     /// A trainer.
     ///
@@ -188,6 +190,7 @@ public struct Trainer {
             }
             trainingSeconds += monotonicSeconds() - started
             try report(.step(step))
+            try keep?(state.parameters, state.step)
             let isLast = state.step == plan.steps
             if let validate, isLast || (plan.evaluateEvery > 0 && state.step % plan.evaluateEvery == 0) {
                 let point = try validate(state.parameters, state.step)

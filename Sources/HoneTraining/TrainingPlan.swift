@@ -22,15 +22,25 @@ public struct TrainingPlan: Hashable, Sendable {
         case shuffled
     }
 
+    /// How gradients become steps.
+    public enum Rule: String, Sendable, CaseIterable {
+        /// By running means and squares of each number's gradient (Loshchilov and Hutter 2019): all move about as far.
+        case adamW = "adamw"
+        /// By the gradient itself, without momentum: few numbers move far.
+        case gradientDescent = "sgd"
+    }
+
     /// How many optimiser steps the run has.
     public var steps: Int
+    /// How gradients become steps.
+    public var rule = Rule.adamW
     /// How many rows a step has.
     public var batchSize = 32
     /// Into how many pieces a step is cut to save memory; the result is the same up to rounding.
     public var accumulation = 1
     /// The highest learning rate.
     public var learningRate: Double
-    /// The learning rate of the classification head over that of the rest; 0 leaves it as it is.
+    /// The learning rate of the classification head over that of the rest; 0 leaves it as it starts.
     public var headLearningRateFactor = 1.0
     /// How the learning rate changes.
     public var schedule = Schedule.linear
@@ -101,8 +111,8 @@ public struct TrainingPlan: Hashable, Sendable {
         try require(evaluateEvery >= 0, "--evaluate-every", "must not be below 0")
         try require(checkpointEvery >= 0, "--checkpoint-every", "must not be below 0")
         try require(
-            headLearningRateFactor >= 0 && headLearningRateFactor.isFinite, "--head-learning-rate-factor",
-            "must be a number from 0 on, not \(headLearningRateFactor)")
+            headLearningRateFactor >= 0 && headLearningRateFactor.isFinite, "--head-rate",
+            "must not be below 0, not \(headLearningRateFactor)")
         for (beta, option) in [(beta1, "--beta1"), (beta2, "--beta2")] {
             try require(beta >= 0 && beta < 1, option, "must be from 0 up to, not including, 1, not \(beta)")
         }
@@ -111,6 +121,12 @@ public struct TrainingPlan: Hashable, Sendable {
 
     /// The plan as JSON, for `run.json` and to tell whether a resumed run is the same.
     public var json: JSON {
+        var object = common.object ?? JSONObject()
+        if rule != .adamW { object["optimizer"] = .string(rule.rawValue) }
+        return .object(object)
+    }
+
+    private var common: JSON {
         [
             "steps": .integer(steps), "batch_size": .integer(batchSize), "accumulation": .integer(accumulation),
             "learning_rate": .number(learningRate), "head_learning_rate_factor": .number(headLearningRateFactor),

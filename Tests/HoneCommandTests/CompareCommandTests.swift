@@ -43,6 +43,21 @@ struct CompareCommandTests {
         #expect(table.split(separator: "\n").count == 2 + 6 && table.contains("±"))
     }
 
+    @Test func `methods that only read the training rows read those that were drawn`() throws {
+        let workshop = try Workshop()
+        let data = try workshop.additions(rows: 120)
+        let result = try workshop.hone([
+            "compare", data, "--model", workshop.fixture("gpt2-tiny"), "--methods", "tv:shots=2;tv:shots=3;icl:shots=2",
+            "--rows", "3", "--seeds", "1", "--out", workshop.out, "--json",
+        ])
+        #expect(result.code == 0, "\(result.error)")
+        let records = try JSON.parse(result.output)["records"]?.array ?? []
+        #expect(records.count == 3)
+        #expect(records[0]["score"]?.number != nil && records[0]["train_rows"]?.integer == 3, "\(records[0].text())")
+        // Three worked examples and a question need four rows, and there are three.
+        #expect(records[1]["reason"]?.string != nil, "\(records[1].text())")
+    }
+
     @Test func `settings, wrong options and another comparison's folder are told apart`() throws {
         let workshop = try Workshop()
         let data = try workshop.tickets(rows: 120)

@@ -60,7 +60,9 @@ extension HostileCase {
         },
         configuration("no peft_type", says: ["peft_type"]) { $0["peft_type"] = nil },
         configuration("a peft_type that is not read", says: ["LOHA"]) { $0["peft_type"] = "LOHA" },
-        configuration("weight-decomposed LoRA", says: ["use_dora", "DoRA"]) { $0["use_dora"] = true },
+        configuration("weight-decomposed LoRA without lengths", says: ["use_dora", "DoRA"]) {
+            $0["use_dora"] = true
+        },
         configuration("a rank of zero", says: ["r", "0"]) { $0["r"] = 0 },
         configuration("a rank that is a text", says: ["r"]) { $0["r"] = "four" },
         configuration("an alpha that is infinite", says: ["lora_alpha"]) { $0["lora_alpha"] = 1e300 },

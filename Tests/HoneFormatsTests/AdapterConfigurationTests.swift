@@ -89,7 +89,10 @@ import Testing
         ([:], "peft_type", "missing"),
         (["peft_type": 1], "peft_type", "expected a string, found a number"),
         (["peft_type": "LOHA"], "peft_type", "of type \"LOHA\""),
-        (["peft_type": "lora"], "peft_type", "Hone reads LORA, ADALORA, IA3, PROMPT_TUNING and PREFIX_TUNING"),
+        (
+            ["peft_type": "lora"], "peft_type",
+            "Hone reads LORA, ADALORA, IA3, LN_TUNING, POLY, PROMPT_TUNING, PREFIX_TUNING"
+        ),
         (["peft_type": "LORA", "task_type": "DANCING"], "task_type", "none of SEQ_CLS"),
         (["peft_type": "LORA", "r": 0], "r", "0 is not between 1 and 65536"),
         (["peft_type": "LORA", "r": -4], "r", "not between"),

@@ -11,6 +11,11 @@ import Testing
     /// The row of each method. A new method gets a row here.
     static func row(_ name: String) throws -> ConformanceRow {
         switch name {
+        case "graft":
+            return ConformanceRow(
+                try Methods.make(name, typed: ["keep": "0.05", "rounds": "2", "mask-rows": "16"]), startsAtBase: true,
+                learningRate: 5e-3
+            ) { GraftSpace($0).count }
         case "probe", "icl": return ConformanceRow(try Methods.make(name), startsAtBase: true) { _ in 0 }
         case "prompt":
             var row = ConformanceRow(
@@ -67,6 +72,10 @@ import Testing
         case "bitfit":
             return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 2e-2) { model in
                 model.weightShapes.reduce(0) { $0 + ($1.name.hasSuffix(".bias") ? $1.shape[0] : 0) }
+            }
+        case "layernorm":
+            return ConformanceRow(try Methods.make(name), startsAtBase: true, learningRate: 2e-2) { model in
+                model.weightShapes.reduce(0) { $0 + ($1.name.contains("norm.") ? $1.shape[0] : 0) }
             }
         case "lora":
             return ConformanceRow(

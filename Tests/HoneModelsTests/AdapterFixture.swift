@@ -12,10 +12,14 @@ struct AdapterFixture {
     let expected: [String: Tensor]
     let method: any Method
     let parameters: ParameterSet
+    /// What PEFT's AdamW steps were made with.
+    let epsilon: Double
 
     init(_ name: String) throws {
         folder = Reference.fixtures + "/adapter-" + name
-        reference = try Reference(#require(JSON.read(file: folder + "/reference.json")["base"]?.string))
+        let description = try JSON.read(file: folder + "/reference.json")
+        reference = try Reference(#require(description["base"]?.string))
+        epsilon = description["epsilon"]?.number ?? 1e-8
         expected = try Reference.tensors(folder + "/reference.safetensors")
         (method, parameters) = try Adapter.readMethod(AdapterFolderReader(path: folder), for: reference.model)
     }

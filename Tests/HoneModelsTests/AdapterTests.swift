@@ -17,10 +17,11 @@ struct AdapterTests {
     static let trained = ["llama-adalora", "gpt2-adalora", "llama-loraplus", "llama-doraplus"]
     static let prompts = ["bert-prompt", "gpt2-prompt", "llama-prompt"]
     static let prefixes = ["bert-prefix", "gpt2-prefix", "llama-prefix", "qwen2-prefix", "opt-prefix"]
-    static let foldable = lora + scaled + trained
+    static let norms = ["bert-layernorm", "gpt2-layernorm", "llama-layernorm"]
+    static let foldable = lora + scaled + norms + trained
     static let all = foldable + prompts + prefixes
     /// Saved before a training that the fixture has too.
-    static let untrained = lora + scaled + prompts + prefixes
+    static let untrained = lora + scaled + norms + prompts + prefixes
 
     private typealias Loaded = AdapterFixture
 
@@ -174,7 +175,9 @@ struct AdapterTests {
 
     @Test(
         "refuses an adapter with a tensor too many",
-        arguments: ["llama-lora", "gpt2-lora", "bert-lora", "llama-prompt", "llama-ia3", "llama-prefix"])
+        arguments: [
+            "llama-lora", "gpt2-lora", "bert-lora", "llama-prompt", "llama-ia3", "llama-prefix", "llama-layernorm",
+        ])
     func unused(name: String) throws {
         let extra = "base_model.model.model.layers.7.mlp.up_proj.lora_A.weight"
         let error = try refusal(name) { try $0.append((extra, Tensor.zeros([4, 24]))) }
@@ -186,7 +189,7 @@ struct AdapterTests {
         "refuses an adapter of another base",
         arguments: [
             ("bert-lora", "llama-tiny"), ("gpt2-lora", "bert-tiny"), ("llama-lora", "llama-untied"),
-            ("gpt2-ia3", "bert-tiny"), ("llama-prefix", "gpt2-tiny"),
+            ("gpt2-ia3", "bert-tiny"), ("llama-prefix", "gpt2-tiny"), ("llama-layernorm", "gpt2-tiny"),
         ])
     func otherBase(name: String, base: String) throws {
         let error = try refusal(name, on: base)

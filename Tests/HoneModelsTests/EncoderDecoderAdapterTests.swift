@@ -34,7 +34,7 @@ struct EncoderDecoderAdapterTests {
         let loaded = try Loaded(name)
         let start = try loaded.parameters.copied()
         try start.makeTrainable()
-        var optimizer = try TestAdamW(start.all.map(\.tensor))
+        var optimizer = try TestAdamW(start.all.map(\.tensor), epsilon: loaded.epsilon)
         let labels = try loaded.reference.tensor("labels").reshaped([-1])
         let count = try labels.notEqual(-100).to(.int64).sum().item()
         for (step, target) in try #require(loaded.expected["losses.adamw"]).elements(Double.self).enumerated() {

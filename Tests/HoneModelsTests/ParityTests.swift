@@ -194,8 +194,10 @@ struct TestAdamW {
     private let means: [Tensor]
     private let squares: [Tensor]
     private let steps: [Tensor]
+    private let epsilon: Double
 
-    init(_ parameters: [Tensor]) throws {
+    init(_ parameters: [Tensor], epsilon: Double = 1e-8) throws {
+        self.epsilon = epsilon
         self.parameters = parameters
         means = try parameters.map { try Tensor.zeros($0.shape) }
         squares = try parameters.map { try Tensor.zeros($0.shape) }
@@ -211,7 +213,7 @@ struct TestAdamW {
         for count in steps { try count.addInPlace(Tensor.full([1], 1)) }
         try adamWStep(
             parameters: parameters, gradients: gradients, means: means, squares: squares, steps: steps,
-            learningRate: 1e-3, beta1: 0.9, beta2: 0.999, weightDecay: 0.01, epsilon: 1e-8)
+            learningRate: 1e-3, beta1: 0.9, beta2: 0.999, weightDecay: 0.01, epsilon: epsilon)
         for parameter in parameters { parameter.clearGradient() }
     }
 }

@@ -54,6 +54,30 @@ import Testing
         #expect(try parameters.tensor("unused").item() == 7)
     }
 
+    @Test func `plain gradient descent steps along the gradient, with decay and the rates of rules`() throws {
+        var plan = TrainingPlan(steps: 1, learningRate: 1)
+        plan.rule = .gradientDescent
+        plan.weightDecay = 0.5
+        plan.headLearningRateFactor = 0
+        var parameters = ParameterSet()
+        parameters.set("a", try Tensor([2, -1] as [Float]))
+        parameters.set("b", try Tensor([3] as [Float]))
+        parameters.set("h", try Tensor([1] as [Float]), group: .head)
+        try parameters.makeTrainable()
+        var optimizer = try Optimizer(parameters)
+        let sum = try parameters.trained.map { try ($0.tensor * 4).sum() }.reduce(Tensor.zeros([])) { try $0 + $1 }
+        try sum.backward()
+        try optimizer.step(parameters, plan: plan, learningRate: 0.1) { parameter in
+            parameter.name == "b" ? TrainingRule(learningRateFactor: 0.5, weightDecay: 0) : TrainingRule()
+        }
+        let found = try ["a", "b", "h"].flatMap { try parameters.tensor($0).elements(Double.self) }
+        for (value, wanted) in zip(found, [2 * 0.95 - 0.4, -0.95 - 0.4, 3 - 0.2, 1]) {
+            #expect(abs(value - wanted) < 1e-6)
+        }
+        #expect(
+            plan.json["optimizer"]?.string == "sgd" && TrainingPlan(steps: 1, learningRate: 1).json["optimizer"] == nil)
+    }
+
     @Test func `a parameter that joins late begins with its first step and obeys its own rule`() throws {
         var plan = TrainingPlan(steps: 1, learningRate: 1)
         plan.weightDecay = 0.3

@@ -21,20 +21,44 @@ struct ComparisonBench {
     /// - Returns: `nil` where it was stopped.
     func measure(
         _ method: any Method, key: ComparisonRecord.Key, task: ComparisonTask, draw: ComparisonTask.Draw,
-        tuning: ComparisonTask.Draw, learningRate: Double?
+        tuning: () throws -> ComparisonTask.Draw, learningRate: Double?
     ) throws -> ComparisonRecord? {
         var record = ComparisonRecord(key: key)
-        let bench = OneTask(bench: self, task: task)
+        record.trainRows = draw.encoded.count
+        let preparation = task.preparation
         do {
-            try method.checkFit(
-                model.part(for: task.preparation.shape, type(of: method)).configuration, task.preparation.shape)
-            guard
-                let adapter = try bench.adapter(
-                    method, seed: UInt64(key.seed), draw: draw, tuning: tuning, learningRate: learningRate, &record)
-            else { return nil }
+            try method.checkFit(model.part(for: preparation.shape, type(of: method)).configuration, preparation.shape)
+            Engine.resetPeakResident()
+            var adapter = try initial(method, task, seed: UInt64(key.seed))
+            switch type(of: method).card.training {
+            case .solver, .none:
+                let started = monotonicSeconds()
+                if let solver = method as? any SolverMethod {
+                    adapter.parameters = try solver.solve(
+                        draw.encoded, on: model, labels: adapter.labels, encoding: adapter.encoding)
+                } else {
+                    adapter = try adapter.untrained(
+                        on: model, examples: draw.encoded, source: draw.examples,
+                        plan: plan(steps: 1, learningRate: 1e-3, draw, seed: UInt64(key.seed)),
+                        validate: adapter.validation(on: model, rows: task.validation, seed: 0), shouldStop: shouldStop)
+                }
+                record.seconds = monotonicSeconds() - started
+            case .gradient:
+                let steps = steps(of: draw)
+                let rate = try learningRate ?? chosenRate(method, task, draw: tuning(), steps: max(1, steps / 3))
+                let started = monotonicSeconds()
+                adapter = try trained(
+                    adapter, task, draw: draw, steps: steps, learningRate: rate, seed: UInt64(key.seed))
+                record.seconds = monotonicSeconds() - started
+                record.learningRate = rate
+                record.steps = steps
+            }
+            record.peakBytes = Engine.peakResidentBytes
             try measure(adapter, task, &record)
         } catch let error as HoneError where error.code == .mismatch || error.code == .notFinite {
             record.reason = error.message
+        } catch is CancellationError {
+            return nil
         }
         return record
     }
@@ -52,130 +76,65 @@ struct ComparisonBench {
         record.forgetting = try forgetting?.measure(specialist) ?? .nan
     }
 
-    /// The measurements of one task.
-    private struct OneTask {
-        let bench: ComparisonBench
-        let task: ComparisonTask
+    private func initial(_ method: any Method, _ task: ComparisonTask, seed: UInt64) throws -> Adapter {
+        try Adapter.initial(
+            method, for: model, task: task.preparation.shape, labels: task.preparation.task.labels,
+            encoding: task.preparation.encoding, seed: seed)
+    }
 
-        private var preparation: Preparation { task.preparation }
+    private func steps(of draw: ComparisonTask.Draw) -> Int {
+        let steps = options.epochs * Double(draw.encoded.count) / Double(options.batchSize)
+        return min(max(Int(steps.rounded(.up)), options.steps.lowerBound), options.steps.upperBound)
+    }
 
-        func adapter(
-            _ method: any Method, seed: UInt64, draw: ComparisonTask.Draw, tuning: ComparisonTask.Draw,
-            learningRate: Double?, _ record: inout ComparisonRecord
-        ) throws -> Adapter? {
-            record.trainRows = draw.encoded.count
-            Engine.resetPeakResident()
-            defer { record.peakBytes = Engine.peakResidentBytes }
-            let started = monotonicSeconds()
-            switch type(of: method).card.training {
-            case .solver, .none:
-                let adapter = try untrained(method, seed: seed, draw: draw)
-                record.seconds = monotonicSeconds() - started
-                return adapter
-            case .gradient: break
+    private func plan(steps: Int, learningRate: Double, _ draw: ComparisonTask.Draw, seed: UInt64) -> TrainingPlan {
+        .ofSearch(
+            steps: steps, learningRate: learningRate, batchSize: min(options.batchSize, draw.encoded.count), seed: seed)
+    }
+
+    /// The rate with the lowest validation loss.
+    ///
+    /// - Throws: `CancellationError` where it was stopped.
+    private func chosenRate(_ method: any Method, _ task: ComparisonTask, draw: ComparisonTask.Draw, steps: Int) throws
+        -> Double
+    {
+        var best: (rate: Double, loss: Double)?
+        let rates = type(of: method).card.learningRates.prefix(options.trials)
+        if let only = rates.first, rates.count == 1 { return only }
+        for rate in rates {
+            do {
+                let adapter = try trained(
+                    initial(method, task, seed: 0), task, draw: draw, steps: steps, learningRate: rate, seed: 0)
+                let loss = try Evaluation.measure(
+                    Specialist(base: model, adapter: adapter), on: task.validation, split: "validation",
+                    generates: false
+                ).point.loss
+                if loss < best?.loss ?? .infinity { best = (rate, loss) }
+            } catch let error as HoneError where error.code == .notFinite {
+                continue
             }
-            let steps = steps(of: draw)
-            guard
-                let rate = try learningRate
-                    ?? chosenRate(method, seed: 0, draw: tuning, steps: max(1, steps / 3))
-            else { return nil }
-            let trainingStarted = monotonicSeconds()
-            let (adapter, isWhole) = try trained(method, seed: seed, draw: draw, steps: steps, learningRate: rate)
-            record.seconds = monotonicSeconds() - trainingStarted
-            record.learningRate = rate
-            record.steps = steps
-            return isWhole ? adapter : nil
         }
+        guard let best else { throw HoneError(.notFinite, "every learning rate diverged", item: method.name) }
+        return best.rate
+    }
 
-        private func steps(of draw: ComparisonTask.Draw) -> Int {
-            let options = bench.options
-            let epochs = options.epochs * Double(draw.encoded.count) / Double(options.batchSize)
-            return min(max(Int(epochs.rounded(.up)), options.steps.lowerBound), options.steps.upperBound)
+    /// - Throws: `CancellationError` where it was stopped.
+    private func trained(
+        _ initial: Adapter, _ task: ComparisonTask, draw: ComparisonTask.Draw, steps: Int, learningRate: Double,
+        seed: UInt64
+    ) throws -> Adapter {
+        var adapter = initial
+        for parameter in draw.head?.all ?? [] {
+            adapter.parameters.set(parameter.name, parameter.tensor, group: .head)
         }
-
-        /// The rate with the lowest validation loss; `nil` where it was stopped.
-        private func chosenRate(_ method: any Method, seed: UInt64, draw: ComparisonTask.Draw, steps: Int) throws
-            -> Double?
-        {
-            var best: (rate: Double, loss: Double)?
-            let rates = type(of: method).card.learningRates.prefix(bench.options.trials)
-            if rates.count == 1 { return rates.first }
-            for rate in rates {
-                do {
-                    let (adapter, isWhole) = try trained(
-                        method, seed: seed, draw: draw, steps: steps, learningRate: rate)
-                    guard isWhole else { return nil }
-                    let loss = try Evaluation.measure(
-                        Specialist(base: bench.model, adapter: adapter), on: task.validation, split: "validation",
-                        generates: false
-                    ).point.loss
-                    if loss < best?.loss ?? .infinity { best = (rate, loss) }
-                } catch let error as HoneError where error.code == .notFinite {
-                    continue
-                }
-            }
-            guard let best else {
-                throw HoneError(.notFinite, "every learning rate diverged", item: method.name)
-            }
-            return best.rate
-        }
-
-        private func trained(
-            _ method: any Method, seed: UInt64, draw: ComparisonTask.Draw, steps: Int, learningRate: Double
-        ) throws -> (Adapter, isWhole: Bool) {
-            var adapter = try Adapter.initial(
-                method, for: bench.model, task: preparation.shape, labels: preparation.task.labels,
-                encoding: preparation.encoding, seed: seed)
-            for parameter in try solvedHead(draw, strength: Search.startStrength)?.all ?? [] {
-                adapter.parameters.set(parameter.name, parameter.tensor, group: .head)
-            }
-            var plan = TrainingPlan.ofSearch(
-                steps: steps, learningRate: learningRate, batchSize: min(bench.options.batchSize, draw.encoded.count),
-                seed: seed)
-            plan.evaluateEvery = 0
-            let outcome = try Trainer(
-                model: bench.model, adapter: adapter, examples: draw.encoded, source: draw.examples, plan: plan
-            ).run(shouldStop: bench.shouldStop)
-            adapter.parameters = outcome.parameters
-            return (adapter, outcome.ending != .interrupted)
-        }
-
-        /// A head solved on the frozen model's vectors; none where there is nothing to classify.
-        private func solvedHead(_ draw: ComparisonTask.Draw, strength: Double?) throws -> ParameterSet? {
-            guard case .classification(let classes) = preparation.shape else { return nil }
-            let settings = try strength.map {
-                try MethodSettings(LinearProbe.card, json: ["strength": .number($0)])
-            }
-            let probe = LinearProbe(try settings ?? MethodSettings(LinearProbe.card))
-            let bare = try Specialist(base: bench.model, adapter: empty(probe, ParameterSet()))
-            return try probe.solve(
-                features: bare.features(draw.encoded), labels: draw.examples.map { $0.label ?? 0 }, classes: classes)
-        }
-
-        private func empty(_ method: any Method, _ parameters: ParameterSet) -> Adapter {
-            Adapter(
-                method: method, task: preparation.shape, labels: preparation.task.labels, parameters: parameters,
-                encoding: preparation.encoding)
-        }
-
-        private func untrained(_ method: any Method, seed: UInt64, draw: ComparisonTask.Draw) throws -> Adapter {
-            if let solver = method as? any SolverMethod, case .classification(let classes) = preparation.shape {
-                let bare = try Specialist(base: bench.model, adapter: empty(solver, ParameterSet()))
-                return empty(
-                    solver,
-                    try solver.solve(
-                        features: bare.features(draw.encoded), labels: draw.examples.map { $0.label ?? 0 },
-                        classes: classes))
-            }
-            var adapter = try Adapter.initial(
-                method, for: bench.model, task: preparation.shape, labels: preparation.task.labels,
-                encoding: preparation.encoding, seed: seed)
-            if let chooser = method as? InContextExamples {
-                var generator = SeededGenerator(seed: seed, stream: "comparison examples")
-                adapter.demonstrations = chooser.choose(
-                    from: generator.shuffled(draw.examples), labels: preparation.task.labels)
-            }
-            return adapter
-        }
+        // Only methods that choose among parameters look at validation rows on the way.
+        let validate = adapter.method.hasStages ? adapter.validation(on: model, rows: task.validation, seed: 0) : nil
+        let outcome = try Trainer(
+            model: model, adapter: adapter, examples: draw.encoded, source: draw.examples,
+            plan: plan(steps: steps, learningRate: learningRate, draw, seed: seed), validate: validate
+        ).run(shouldStop: shouldStop)
+        guard outcome.ending != .interrupted else { throw CancellationError() }
+        adapter.parameters = outcome.parameters
+        return adapter
     }
 }

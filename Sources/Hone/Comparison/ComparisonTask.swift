@@ -7,10 +7,11 @@ import HoneTorch
 
 /// A task of a comparison with its fixed validation and test rows.
 struct ComparisonTask {
-    /// Rows to learn from.
+    /// Rows to learn from, and the head that training on them starts from; none where there is nothing to classify.
     struct Draw {
         var examples: [Example]
         var encoded: [EncodedExample]
+        var head: ParameterSet?
     }
 
     let name: String
@@ -18,10 +19,10 @@ struct ComparisonTask {
     let validation: [Example]
     let test: [Example]
 
-    init(path: String, model: BaseModel, methods options: MethodComparison.Options, of data: String) throws {
+    init(path: String, model: BaseModel, options: MethodComparison.Options) throws {
         let task = try TaskData.load(path: path, seed: 0)
-        let bare = try options.methods.map { try MethodComparison.method($0).addedPositions }.max() ?? 0
-        let length = try min(max(1, model.maximumLength - bare), Preparation.suggestedLength(task, model))
+        let added = try options.methods.map { try MethodComparison.method($0).addedPositions }.max() ?? 0
+        let length = try min(max(1, model.maximumLength - added), Preparation.suggestedLength(task, model))
         preparation = try Preparation(
             task: task, model: model, encoding: .init(maximumLength: length, marksCompletions: true))
         name = RunFolder.name(after: path)
@@ -34,7 +35,7 @@ struct ComparisonTask {
             validation.removeLast(test.count)
         }
         guard !validation.isEmpty, !test.isEmpty else {
-            throw HoneError(.badData, "there are no validation or test rows to compare on", file: data)
+            throw HoneError(.badData, "there are no validation or test rows to compare on", file: path)
         }
         self.validation = Array(validation.prefix(options.mostMeasured))
         self.test = Array(test.prefix(options.mostMeasured))
@@ -52,6 +53,13 @@ struct ComparisonTask {
                 return taken[all[place].label ?? -1, default: 0] <= rows
             }.sorted()
         }
-        return Draw(examples: places.map { all[$0] }, encoded: places.map { preparation.train[$0] })
+        let encoded = places.map { preparation.train[$0] }
+        var head: ParameterSet?
+        if preparation.shape != .generation {
+            let smooth = try MethodSettings(LinearProbe.card, json: ["strength": .number(Search.startStrength)])
+            head = try LinearProbe(smooth).solve(
+                encoded, on: preparation.model, labels: preparation.task.labels, encoding: preparation.encoding)
+        }
+        return Draw(examples: places.map { all[$0] }, encoded: encoded, head: head)
     }
 }

@@ -89,7 +89,7 @@ public struct MethodComparison {
         try require(Set(options.methods).count == methods.count, "--methods", "names a method twice")
         let model = try BaseModel(DefaultModel.location(options.model, hub: options.hub))
         self.model = model
-        tasks = try options.data.map { try ComparisonTask(path: $0, model: model, methods: options, of: $0) }
+        tasks = try options.data.map { try ComparisonTask(path: $0, model: model, options: options) }
         try require(
             Set(tasks.map(\.name)).count == tasks.count, "data", "two of the data have the same name; name the folders")
         forgetting = try options.untouched.map { path in
@@ -140,23 +140,24 @@ public struct MethodComparison {
         for seed in 0..<options.seeds {
             for task in tasks {
                 for rows in options.rows {
+                    func key(_ method: String, seed: Int) -> ComparisonRecord.Key {
+                        .init(task: task.name, rows: rows.map(String.init) ?? "all", method: method, seed: seed)
+                    }
+                    let pending = methods.filter { records[key($0.name, seed: seed)] == nil }
+                    guard !pending.isEmpty else { continue }
+                    // Rows are drawn, and the head that all start from is solved, once for all methods.
                     let draw = try task.draw(rows: rows, seed: seed)
-                    let tuning = seed == 0 ? draw : try task.draw(rows: rows, seed: 0)
-                    for (name, method) in methods {
-                        let key = ComparisonRecord.Key(
-                            task: task.name, rows: rows.map(String.init) ?? "all", method: name, seed: seed)
-                        guard records[key] == nil else { continue }
+                    for (name, method) in pending {
                         if shouldStop() { return ordered(records) }
+                        let key = key(name, seed: seed)
                         try report(.begin(key))
-                        let rate = records.values.first { record in
-                            var other = record.key
-                            other.seed = seed
-                            return other == key
-                        }?.learningRate
-                        guard
-                            let record = try bench.measure(
-                                method, key: key, task: task, draw: draw, tuning: tuning, learningRate: rate)
-                        else { return ordered(records) }
+                        let record = try bench.measure(
+                            method, key: key, task: task, draw: draw,
+                            tuning: { seed == 0 ? draw : try task.draw(rows: rows, seed: 0) },
+                            learningRate: (0..<options.seeds).lazy.compactMap {
+                                records[.init(task: key.task, rows: key.rows, method: name, seed: $0)]?.learningRate
+                            }.first)
+                        guard let record else { return ordered(records) }
                         records[key] = record
                         try store.write(record)
                         try report(.done(record))

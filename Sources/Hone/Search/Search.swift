@@ -275,17 +275,9 @@ public struct Search {
             encoding: preparation.encoding, seed: seed)
         var plan = TrainingPlan(steps: 1, learningRate: 1e-3)
         plan.seed = seed
-        let adapter = try preparation.untrained(
-            initial, plan: plan,
-            validate: { parameters, step in
-                var candidate = initial
-                candidate.parameters = parameters
-                let point = try Evaluation.measure(
-                    Specialist(base: preparation.model, adapter: candidate), on: validationRows, split: "validation",
-                    generates: false, seed: seed
-                ).point
-                return ValidationPoint(step: step, score: point.score, loss: point.loss)
-            }, shouldStop: { false }, report: { _ in })
+        let adapter = try initial.untrained(
+            on: preparation.model, examples: preparation.train, source: preparation.task.split.train, plan: plan,
+            validate: initial.validation(on: preparation.model, rows: validationRows, seed: seed))
         var result = MethodResult(name: method.name, status: .completed)
         let specialist = try Specialist(base: preparation.model, adapter: adapter)
         result.adapter = adapter

@@ -8,7 +8,7 @@ import HoneTorch
 ///
 /// Which heads carry it is measured: how much an answer's probability rises, behind examples with exchanged answers, when a head's
 /// output at the last token is replaced by its mean.
-public struct FunctionVector: Method {
+public struct FunctionVector: PromptEndVectorMethod {
     /// What it is.
     public static let card = MethodCard(
         name: "fv", title: "Function vector",
@@ -52,9 +52,6 @@ public struct FunctionVector: Method {
         try PromptEndVector.setInitial(&parameters, settings, for: model)
         return parameters
     }
-
-    /// Yes: the vector is read from prompts.
-    public var hasStages: Bool { true }
 
     /// Finds the heads and adds up what they say.
     public func prepare(_ parameters: inout ParameterSet, _ context: TrainingContext) throws {
@@ -119,9 +116,6 @@ public struct FunctionVector: Method {
         try PromptEndVector.attachments(parameters) { own, vector in try own + vector }
     }
 
-    /// What acts at one token cannot be folded into weights.
-    public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? { nil }
-
     /// How much each head alone makes of the task, and where the vector goes.
     public func figures(_ parameters: ParameterSet, of model: BaseModel) throws -> [MethodFigure] {
         var effects: [String: [Double]] = [:]
@@ -134,13 +128,6 @@ public struct FunctionVector: Method {
                 note: "How much an answer's probability rises behind exchanged examples with the head's mean output.",
                 of: model.configuration, effects)
         ] + PromptEndVector.figures(parameters)
-    }
-
-    /// Writes the vector and the heads' effects.
-    public func write(
-        _ parameters: ParameterSet, for model: BaseModel, task: TaskShape, to folder: AdapterFolderWriter
-    ) throws {
-        try PromptEndVector.write(parameters, to: folder)
     }
 
     /// Reads what `write` has written.

@@ -2,6 +2,29 @@ import HoneFormats
 import HoneModels
 import HoneTorch
 
+/// A method that reads one vector from prompts with worked examples and puts it at the end of prompts without.
+public protocol PromptEndVectorMethod: Method {}
+
+extension PromptEndVectorMethod {
+    /// Yes: the vector is read from prompts.
+    public var hasStages: Bool { true }
+
+    /// What acts at one token cannot be folded into weights.
+    public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? { nil }
+
+    /// Where the vector goes.
+    public func figures(_ parameters: ParameterSet, of model: BaseModel) throws -> [MethodFigure] {
+        PromptEndVector.figures(parameters)
+    }
+
+    /// Writes the vector, and what else the method keeps.
+    public func write(
+        _ parameters: ParameterSet, for model: BaseModel, task: TaskShape, to folder: AdapterFolderWriter
+    ) throws {
+        try PromptEndVector.write(parameters, to: folder)
+    }
+}
+
 /// What methods share that put one vector into the residual stream at the last token of a prompt: at which layer, and the file.
 enum PromptEndVector {
     /// The setting that names the layer.

@@ -5,7 +5,7 @@ import HoneTorch
 
 /// Task vectors (Hendel, Geva and Globerson 2023, arXiv 2310.15916): the state behind a layer at the last token of a prompt with worked
 /// examples takes the place of the state at the last token of a prompt without.
-public struct TaskVector: Method {
+public struct TaskVector: PromptEndVectorMethod {
     /// What it is.
     public static let card = MethodCard(
         name: "tv", title: "Task vector",
@@ -40,9 +40,6 @@ public struct TaskVector: Method {
         return parameters
     }
 
-    /// Yes: the vector is read from prompts.
-    public var hasStages: Bool { true }
-
     /// Reads the states behind every layer, and keeps the one that does best.
     public func prepare(_ parameters: inout ParameterSet, _ context: TrainingContext) throws {
         let shots = settings.integer("shots")
@@ -61,21 +58,6 @@ public struct TaskVector: Method {
         -> Attachments
     {
         try PromptEndVector.attachments(parameters) { own, vector in try vector.expanded(own.shape) }
-    }
-
-    /// What acts at one token cannot be folded into weights.
-    public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? { nil }
-
-    /// Where the vector goes.
-    public func figures(_ parameters: ParameterSet, of model: BaseModel) throws -> [MethodFigure] {
-        PromptEndVector.figures(parameters)
-    }
-
-    /// Writes the vector.
-    public func write(
-        _ parameters: ParameterSet, for model: BaseModel, task: TaskShape, to folder: AdapterFolderWriter
-    ) throws {
-        try PromptEndVector.write(parameters, to: folder)
     }
 
     /// Reads what `write` has written.

@@ -7,7 +7,7 @@ import HoneTorch
 ///
 /// `A [rank, inputs]` and `B [outputs, rank]` start at noise, `E [rank, 1]` at zero, so that training starts at the base. What PEFT
 /// computes is computed here: the scale, the penalty, the scores and the schedule are its.
-public struct AdaLoRA: Method {
+public struct AdaLoRA: LowRankMethod {
     /// What it is.
     public static let card = MethodCard(
         name: "adalora", title: "Adaptive low-rank adaptation (AdaLoRA)",
@@ -115,18 +115,6 @@ public struct AdaLoRA: Method {
         try AdaLoRA.triplets(parameters).map {
             LowRankFactors(path: $0.path, down: try $0.down * $0.values, up: $0.up, scale: scale)
         }
-    }
-
-    /// One update a map.
-    public func attachments(_ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?) throws
-        -> Attachments
-    {
-        try (lowRankFactors(parameters) ?? []).attachments(dropoutRate: settings.real("dropout"), dropout: dropout)
-    }
-
-    /// `W + scale · B · diag(E) · A` for every map that has kept a triplet.
-    public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? {
-        try lowRankFactors(parameters)?.mergedWeights(of: model)
     }
 
     /// What keeps the singular vectors orthogonal.

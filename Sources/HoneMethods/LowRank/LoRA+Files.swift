@@ -78,7 +78,8 @@ extension LoRA {
                 throw HoneError(
                     .mismatch,
                     lengths == nil
-                        ? "the lengths of its rows are missing" : "has lengths of rows, which its configuration denies",
+                        ? "the lengths of its rows are missing; adapter_config.json says that it is DoRA (use_dora)"
+                        : "has lengths of rows, which its configuration denies",
                     file: folder.tensorFile, item: module)
             }
             parameters.set(site + ".lora_A", down)

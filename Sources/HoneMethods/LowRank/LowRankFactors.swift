@@ -24,6 +24,23 @@ public struct LowRankFactors {
     public var rank: Int { down.size(0) }
 }
 
+/// A method that is nothing but low-rank changes, with a setting `dropout`: all that it says is which changes.
+public protocol LowRankMethod: Method {}
+
+extension LowRankMethod {
+    /// One update a map.
+    public func attachments(_ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?) throws
+        -> Attachments
+    {
+        try (lowRankFactors(parameters) ?? []).attachments(dropoutRate: settings.real("dropout"), dropout: dropout)
+    }
+
+    /// `W + scale · up · down` for every map that is changed.
+    public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? {
+        try lowRankFactors(parameters)?.mergedWeights(of: model)
+    }
+}
+
 extension [LowRankFactors] {
     /// One attachment a map; none where the rank is 0.
     func attachments(dropoutRate: Double, dropout: DropoutSource?) -> Attachments {

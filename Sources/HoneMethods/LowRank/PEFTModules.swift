@@ -8,10 +8,12 @@ enum PEFTModules {
 
     /// Sites by the names that adapter files may call them: with and without the prefix of a task model, as the adapter
     /// was made for the one (`BertForSequenceClassification`) or the other (`BertModel`).
-    static func sites(of model: BaseModel) -> [String: String] {
+    ///
+    /// - Parameter modules: those that a method adapts; the linear maps where none are given.
+    static func sites(of model: BaseModel, among modules: [PEFTModule]? = nil) -> [String: String] {
         let prefix = model.family.prefix
         var sites: [String: String] = [:]
-        for (site, module, file) in model.family.modules(model.configuration) {
+        for (site, module, file) in modules ?? model.family.modules(model.configuration) {
             // Adapters of earlier versions call modules as files do.
             for name in [module, file] {
                 let bare = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
@@ -74,8 +76,8 @@ enum PEFTModules {
     /// - Parameter isAdapted: whether the file has tensors for a site.
     /// - Throws: `HoneError` with code `.mismatch` that names the first such module.
     static func checkComplete(
-        _ targets: LoRAConfiguration.Modules?, for model: BaseModel, folder: AdapterFolderReader,
-        isAdapted: (String) -> Bool
+        _ targets: LoRAConfiguration.Modules?, for model: BaseModel, among modules: [PEFTModule]? = nil,
+        folder: AdapterFolderReader, isAdapted: (String) -> Bool
     ) throws {
         let other = try AdapterConfiguration.read(folder: folder.path).other
         // These take modules out again.
@@ -92,7 +94,7 @@ enum PEFTModules {
             guard isQuickToMatch(text), let pattern = try? Regex(text) else { return }
             isNamed = { module in (try? pattern.wholeMatch(in: module)) != nil }
         }
-        for (site, module, file) in model.family.modules(model.configuration)
+        for (site, module, file) in modules ?? model.family.modules(model.configuration)
         where !isAdapted(site) && (isNamed(module) || isNamed(file)) {
             throw HoneError(
                 .mismatch, "the configuration names this module, and the file holds nothing for it",

@@ -9,7 +9,7 @@ import HoneTorch
 /// `B`, a block row to `L` and a block column to `U`; what is trained already stays the same tensor. Every block is a parameter of its
 /// own: `lora_A.k [increment, inputs]`, `lora_B.k [outputs, increment]`, `lora_L.k [increment, rank so far]`, `lora_U.k [rank so far,
 /// increment]`.
-public struct TriAdaptLoRA: Method {
+public struct TriAdaptLoRA: LowRankMethod {
     /// What it is.
     public static let card = MethodCard(
         name: "triadaptlora", title: "Triangular adaptive low-rank adaptation (TriAdaptLoRA)",
@@ -126,24 +126,10 @@ public struct TriAdaptLoRA: Method {
         }
     }
 
-    /// One update a map.
-    public func attachments(_ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?) throws
-        -> Attachments
-    {
-        try (lowRankFactors(parameters) ?? []).attachments(dropoutRate: settings.real("dropout"), dropout: dropout)
-    }
-
-    /// `W + scale · B · (L + U) · A` for every map.
-    public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? {
-        try lowRankFactors(parameters)?.mergedWeights(of: model)
-    }
-
     /// What keeps the rows of `A`, and the columns of `B`, orthogonal.
     public func penalty(_ parameters: ParameterSet) throws -> Tensor? {
-        let weight = settings.real("orthogonality")
-        guard weight > 0 else { return nil }
-        return try Orthogonality.penalty(
-            TriAdaptLoRA.maps(parameters).map { (try $0.down, try $0.up) }, weight: weight)
+        try Orthogonality.penalty(
+            TriAdaptLoRA.maps(parameters).map { (try $0.down, try $0.up) }, weight: settings.real("orthogonality"))
     }
 
     /// What has grown has a weight decay of its own.

@@ -75,17 +75,29 @@ extension ModelFamily {
     public static func module(ofFile name: String) -> String { name }
 
     /// The linear maps of the transformer with PEFT's names for them, and the names that files have.
-    public static func modules(_ configuration: TransformerConfiguration) -> [(
-        site: String, module: String, file: String
-    )] {
+    public static func modules(_ configuration: TransformerConfiguration) -> [PEFTModule] {
         let linear = Set(configuration.linearSites.map(\.path))
-        return weightNames(configuration).compactMap { weight in
+        return modules(configuration) { linear.contains($0) }
+    }
+
+    /// The norms of the transformer in the same way, in the order of the weights.
+    public static func modulesOfNorms(_ configuration: TransformerConfiguration) -> [PEFTModule] {
+        modules(configuration) { $0 == "norm" || $0.hasSuffix(".norm") }
+    }
+
+    private static func modules(
+        _ configuration: TransformerConfiguration, where wanted: (String) -> Bool
+    ) -> [PEFTModule] {
+        weightNames(configuration).compactMap { weight in
             guard weight.name.hasSuffix(".weight"), weight.source.hasSuffix(".weight") else { return nil }
             let site = String(weight.name.dropLast(7))
-            guard linear.contains(site) else { return nil }
+            guard wanted(site) else { return nil }
             let file = String(weight.source.dropLast(7))
             let prefix = prefixesAdapters ? prefix : ""
             return (site, prefix + module(ofFile: file), prefix + file)
         }
     }
 }
+
+/// A module of a model: Hone's path of it, PEFT's name, and the name that files have.
+public typealias PEFTModule = (site: String, module: String, file: String)

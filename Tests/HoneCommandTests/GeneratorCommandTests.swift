@@ -1,0 +1,125 @@
+import Foundation
+import HoneFormats
+import Testing
+
+/// `hone taskvec` and `hone generator` as users call them.
+@Suite struct GeneratorCommandTests {
+    private func json(_ result: HoneProcess.Result) throws -> JSON {
+        #expect(result.code == 0, "\(result.error)")
+        return try JSON.parse(result.output)
+    }
+
+    /// Two tasks with kept adapters and vectors.
+    private func tasks(_ workshop: Workshop, kept: String = "3") throws -> [String: String] {
+        var data: [String: String] = [:]
+        for (place, name) in ["early", "later"].enumerated() {
+            let rows = try workshop.tickets(name + ".csv", rows: 24, from: 24 * place)
+            data[name] = rows
+            let trained = try workshop.hone(
+                "train", rows, "--method", "lora", "--set", "rank=2", "--model", workshop.fixture("bert-tiny"),
+                "--steps",
+                "8", "--batch-size", "8", "--seed", String(place), "--keep-adapters", kept, "--keep-every", "2",
+                "--out",
+                workshop.folder + "/runs/" + name, "--quiet")
+            #expect(trained.code == 0, "\(trained.error)")
+            try FileManager.default.createDirectory(
+                atPath: workshop.folder + "/vectors", withIntermediateDirectories: true)
+            let vector = try json(
+                workshop.hone(
+                    "taskvec", "--model", workshop.fixture("bert-tiny"), "--data", rows, "--examples", "10", "--out",
+                    workshop.folder + "/vectors/\(name).safetensors", "--json"))
+            #expect(vector["examples"]?.integer == 10)
+        }
+        return data
+    }
+
+    private func train(_ workshop: Workshop, _ more: String...) throws -> HoneProcess.Result {
+        try workshop.hone(
+            [
+                "generator", "train", "--adapters", workshop.folder + "/runs/*/adapters/step-*", "--taskvecs",
+                workshop.folder + "/vectors", "--latent", "4", "--epochs", "3", "--out", workshop.out, "--json",
+                "--threads", "1",
+            ] + more)
+    }
+
+    @Test func `adapters are kept, a generator is learned, and what it makes is an adapter as any other`() throws {
+        let workshop = try Workshop()
+        let data = try tasks(workshop)
+        let kept = try FileManager.default.contentsOfDirectory(atPath: workshop.folder + "/runs/early/adapters")
+            .sorted()
+        #expect(kept == ["step-000004", "step-000006", "step-000008"])
+        let learned = try json(train(workshop))
+        #expect(learned["tasks"]?.array?.count == 2 && learned["epochs"]?.integer == 3)
+        let made = workshop.folder + "/made"
+        let sampled = try json(
+            workshop.hone("generator", "sample", workshop.out, "--task", "later", "--out", made, "--json"))
+        #expect(sampled["like"]?.string == "later")
+        // It can be inspected, and training goes on from it.
+        #expect(try workshop.hone("inspect", made, "--model", workshop.fixture("bert-tiny")).code == 0)
+        let more = try workshop.hone(
+            "train", #require(data["later"]), "--method", "lora", "--set", "rank=2", "--model",
+            workshop.fixture("bert-tiny"),
+            "--steps", "2", "--batch-size", "8", "--init-adapter", made, "--out", workshop.folder + "/more", "--quiet")
+        #expect(more.code == 0, "\(more.error)")
+        // Several, from a vector.
+        let several = try json(
+            workshop.hone(
+                "generator", "sample", workshop.out, "--taskvec", workshop.folder + "/vectors/early.safetensors", "--n",
+                "2",
+                "--out", workshop.folder + "/some", "--json"))
+        #expect(several["like"]?.string == "early" && several["adapters"]?.array?.count == 2)
+        let measured = try json(
+            workshop.hone(
+                "generator", "eval", workshop.out, "--adapters", workshop.folder + "/runs/*/adapters/step-*", "--data",
+                "early=" + #require(data["early"]), "--n", "2", "--json"))
+        #expect(measured["errors"]?.array?.count == 2)
+        let row = try #require(measured["metrics"]?.array?.first)
+        #expect(row["generated"]?.array?.count == 2 && row["wrong_task"]?["later"] != nil)
+        #expect(row["base"]?["accuracy"] != nil && row["mean_of_all"]?["accuracy"] != nil)
+        #expect(measured["storage"]?["generator"]?.integer ?? 0 > 0)
+    }
+
+    @Test func `what does not fit is refused with its name, and a single adapter is warned of`() throws {
+        let workshop = try Workshop()
+        _ = try tasks(workshop, kept: "1")
+        let single = try train(workshop)
+        #expect(single.code == 0 && single.error.contains("single adapter"), "\(single.error)")
+        let none = try workshop.hone(
+            "generator", "sample", workshop.out, "--task", "nothing", "--out", workshop.folder + "/x")
+        #expect(none.code == 2 && none.error.contains("early, later"))
+        let both = try workshop.hone("generator", "sample", workshop.out, "--out", workshop.folder + "/x")
+        #expect(both.code == 2)
+        let pattern = try workshop.hone(
+            "generator", "train", "--adapters", workshop.folder + "/no/*", "--taskvecs", workshop.folder, "--out",
+            workshop.folder + "/x")
+        #expect(pattern.code == 2 && pattern.error.contains("names no folder"))
+        try FileManager.default.removeItem(atPath: workshop.folder + "/vectors/later.safetensors")
+        try FileManager.default.removeItem(atPath: workshop.out)
+        let vector = try train(workshop)
+        #expect(vector.code == 2 && vector.error.contains("`later`"))
+        // A vector of another width.
+        let short = SafetensorsTensor(name: "vector", dtype: .float32, shape: [3]) { sink in
+            try [Float(1), 2, 3].withUnsafeBytes { try sink($0) }
+        }
+        try SafetensorsWriter.write([short], metadata: nil, to: workshop.folder + "/vectors/later.safetensors")
+        let width = try train(workshop)
+        #expect(width.code == 1 && width.error.contains("later: the task vector has 3 numbers"), "\(width.error)")
+    }
+
+    @Test func `adapters of other shapes are refused by the first tensor that differs`() throws {
+        let workshop = try Workshop()
+        let data = try tasks(workshop)
+        let trained = try workshop.hone(
+            "train", #require(data["early"]), "--method", "lora", "--set", "rank=3", "--model",
+            workshop.fixture("bert-tiny"),
+            "--steps", "2", "--batch-size", "8", "--keep-adapters", "1", "--out", workshop.folder + "/runs/other",
+            "--quiet")
+        #expect(trained.code == 0, "\(trained.error)")
+        try FileManager.default.copyItem(
+            atPath: workshop.folder + "/vectors/early.safetensors",
+            toPath: workshop.folder + "/vectors/other.safetensors")
+        let result = try train(workshop)
+        #expect(
+            result.code == 1 && result.error.contains("lora_A") && result.error.contains("shape"), "\(result.error)")
+    }
+}

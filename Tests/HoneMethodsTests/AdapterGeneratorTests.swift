@@ -1,0 +1,305 @@
+import Foundation
+import HoneFormats
+import HoneTesting
+import HoneTorch
+import Testing
+
+@testable import HoneMethods
+
+/// Vectors of adapters, the network that makes them, and what it learns.
+@Suite struct AdapterGeneratorTests {
+    private typealias Tensors = [(name: String, tensor: Tensor)]
+
+    private let fixture: [String: Tensor]
+
+    init() throws {
+        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("Fixtures/adapter-generator.safetensors").path
+        fixture = try Dictionary(
+            TensorFiles.read(file).map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    private static func tensors(_ seed: UInt64, rank: Int = 2) throws -> Tensors {
+        var random = RandomStream(seed: seed, name: "adapter")
+        return [
+            ("layers.1.value.lora_B", try random.normal([6, rank], mean: 3, standardDeviation: 0.1)),
+            ("layers.0.query.lora_A", try random.normal([rank, 8], standardDeviation: 2)),
+            ("layers.0.query.lora_B", try Tensor.zeros([5, rank])),
+        ]
+    }
+
+    private func near(_ left: Tensor, _ right: Tensor, _ tolerance: Double) throws -> Bool {
+        let distances = try zip(left.elements(Double.self), right.elements(Double.self)).map { abs($0 - $1) }
+        return left.shape == right.shape && distances.allSatisfy { $0 <= tolerance }
+    }
+
+    // MARK: Vectors
+
+    @Test func `an adapter becomes a vector and comes back, whatever the order of its tensors`() throws {
+        let own = try Self.tensors(1)
+        let layout = AdapterLayout(own)
+        #expect(layout == AdapterLayout(own.reversed()))
+        let vector = try layout.joined(own)
+        #expect(try vector.elements(Float.self) == layout.joined(own.reversed()).elements(Float.self))
+        let statistics = try AdapterStatistics([vector], layout: layout)
+        let normal = try statistics.normalised(vector, layout: layout)
+        let back = try layout.parts(statistics.restored(normal, layout: layout))
+        for (name, tensor) in own {
+            let found = try #require(back.first { $0.name == name }).tensor
+            #expect(try near(found, tensor, 1e-5), "\(name)")
+        }
+    }
+
+    @Test func `every tensor of a vector has mean 0 and spread 1, and one that is zero everywhere stays zero`() throws {
+        let own = try Self.tensors(1)
+        let layout = AdapterLayout(own)
+        let vector = try layout.joined(own)
+        let normal = try layout.parts(
+            AdapterStatistics([vector], layout: layout).normalised(vector, layout: layout))
+        for (name, tensor) in normal {
+            let numbers: [Double] = try tensor.elements()
+            if name == "layers.0.query.lora_B" {
+                #expect(numbers.allSatisfy { $0 == 0 })
+                continue
+            }
+            let mean = numbers.reduce(0, +) / Double(numbers.count)
+            let square = numbers.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(numbers.count - 1)
+            #expect(abs(mean) < 1e-5 && abs(square - 1) < 1e-5, "\(name)")
+        }
+    }
+
+    @Test func `adapters of other shapes are refused by the first tensor that differs`() throws {
+        let layout = AdapterLayout(try Self.tensors(1))
+        var changed = try Self.tensors(2)
+        changed[0].tensor = try Tensor.zeros([6, 3])
+        let shape = #expect(throws: HoneError.self) { try layout.check(changed, file: "a") }
+        #expect(shape?.code == .mismatch && shape?.item == "layers.1.value.lora_B" && shape?.file == "a")
+        let missing = #expect(throws: HoneError.self) { try layout.check(Array(Self.tensors(2).dropFirst())) }
+        #expect(missing?.item == "layers.1.value.lora_B")
+        var infinite = try Self.tensors(2)
+        infinite[1].tensor = try Tensor.full([2, 8], .infinity)
+        let number = #expect(throws: HoneError.self) { try layout.joined(infinite) }
+        #expect(number?.code == .notFinite && number?.item == "layers.0.query.lora_A")
+    }
+
+    // MARK: The network
+
+    @Test func `the sizes are those of the paper's code`() {
+        let shape = GeneratorShape(length: 1_929_928, condition: 768, latent: 256)
+        #expect(shape.padded == 1_933_312 && shape.bottleneck == 472 && shape.stages == 12)
+        #expect(shape.channels == [8, 16, 32, 64, 128, 256, 256, 128, 64, 32, 16, 8])
+        #expect(shape.parameterCount == 7_508_369)
+    }
+
+    @Test(arguments: [2, 3, 40, 4095, 4096, 4097, 18432])
+    func `lengths come out as they should, with fewer stages for short vectors`(length: Int) throws {
+        let shape = GeneratorShape(length: length, condition: 3, latent: 4)
+        #expect(shape.padded >= length && shape.padded - length < 1 << shape.stages)
+        #expect(shape.stages == (length < 4096 ? Int(log2(Double(length))) : 12))
+        var random = RandomStream(seed: 1, name: "network")
+        let network = try GeneratorNetwork(shape, random: &random)
+        #expect(
+            network.tensors.reduce(0) { $0 + $1.tensor.count } - 2 * shape.norms.reduce(0) { $0 + $1.channels }
+                == shape.parameterCount)
+        let (mean, logVariance) = try network.encode(
+            random.normal([2, length]), random.normal([2, 3]), isTraining: false)
+        #expect(mean.shape == [2, 4] && logVariance.shape == [2, 4])
+        let made = try network.decode(random.normal([2, 4]), random.normal([2, 3]), isTraining: false)
+        #expect(made.shape == [2, shape.padded])
+        #expect(try network.generate(random.normal([2, 4]), random.normal([2, 3])).shape == [2, length])
+    }
+
+    /// The network of the fixture with fresh running statistics.
+    private func reference() throws -> GeneratorNetwork {
+        let shape = GeneratorShape(length: 40, condition: 5, latent: 4)
+        var tensors: [String: Tensor] = [:]
+        for (name, tensor) in fixture where name.hasPrefix("before.") {
+            tensors[String(name.dropFirst(7))] = try tensor.cloned()
+        }
+        for (name, channels) in shape.norms {
+            tensors[name + ".mean"] = try Tensor.zeros([channels])
+            tensors[name + ".variance"] = try Tensor.full([channels], 1)
+        }
+        return try GeneratorNetwork(shape, tensors: tensors)
+    }
+
+    private func wanted(_ name: String) throws -> Tensor { try #require(fixture[name], "\(name)") }
+
+    @Test func `outputs, loss, gradients and running statistics are PyTorch's`() throws {
+        let network = try reference()
+        let conditions = try wanted("conditions").cloned().setRequiresGradient()
+        for (name, _) in network.shape.parameters { try network.parameters[name]?.setRequiresGradient() }
+        let loss = try withGradients {
+            try network.loss(wanted("vectors"), conditions, noise: wanted("noise"))
+        }
+        #expect(try near(loss.error, wanted("error"), 1e-5) && near(loss.divergence, wanted("divergence"), 1e-5))
+        try withGradients { try loss.total(0.005) }.backward()
+        for (name, _) in network.shape.parameters {
+            let gradient = try #require(network.parameters[name]?.gradient, "\(name)")
+            #expect(try near(gradient, wanted("gradient." + name), 1e-5), "\(name)")
+        }
+        #expect(try near(#require(conditions.gradient), wanted("gradient.conditions"), 1e-5))
+        for (name, tensor) in network.statistics { #expect(try near(tensor, wanted("after." + name), 1e-5), "\(name)") }
+        let made = try network.generate(wanted("noise"), wanted("conditions"))
+        #expect(try near(made, wanted("generated"), 1e-5))
+    }
+
+    @Test func `outputs in training are PyTorch's`() throws {
+        let network = try reference()
+        let (mean, logVariance) = try network.encode(wanted("vectors"), wanted("conditions"), isTraining: true)
+        #expect(try near(mean, wanted("mean"), 1e-5) && near(logVariance, wanted("logVariance"), 1e-5))
+        let latent = try mean + (logVariance * 0.5).exp() * wanted("noise")
+        #expect(try near(network.decode(latent, wanted("conditions"), isTraining: true), wanted("made"), 1e-5))
+    }
+
+    @Test func `posterior and decoder both depend on the task vector`() throws {
+        let network = try reference()
+        for part in ["posterior", "decoder"] {
+            let conditions = try wanted("conditions").cloned().setRequiresGradient()
+            let output = try withGradients {
+                part == "posterior"
+                    ? try network.encode(wanted("vectors"), conditions, isTraining: true).mean.power(2).sum()
+                    : try network.decode(wanted("noise"), conditions, isTraining: true).power(2).sum()
+            }
+            try output.backward()
+            #expect(try #require(conditions.gradient).elements(Float.self).contains { abs($0) > 1e-4 }, "\(part)")
+        }
+    }
+
+    @Test func `in evaluation mode a row does not depend on the rows beside it`() throws {
+        let network = try reference()
+        let (noise, conditions) = try (wanted("noise"), wanted("conditions"))
+        let together = try network.generate(noise, conditions)
+        for row in 0..<3 {
+            let alone = try network.generate(
+                noise.narrowed(0, from: row, length: 1), conditions.narrowed(0, from: row, length: 1))
+            #expect(try near(alone.at(0), together.at(row), 1e-6))
+        }
+    }
+
+    @Test func `the divergence of every dimension is at least 0`() throws {
+        let network = try reference()
+        let (mean, logVariance) = try network.encode(wanted("vectors"), wanted("conditions"), isTraining: true)
+        let terms: [Double] = try (((logVariance + 1) - mean.power(2) - logVariance.exp()) * -0.5).elements()
+        #expect(terms.allSatisfy { $0 >= -1e-7 } && terms.contains { $0 > 1e-3 })
+    }
+
+    // MARK: Learning
+
+    /// Adapters of a task: its own centre and a little spread.
+    private static func examples(_ tasks: [UInt64], adapters: Int, spread: Double) throws -> [GeneratorExamples] {
+        try tasks.map { task in
+            let centre = try tensors(task)
+            var random = RandomStream(seed: task, name: "spread")
+            var vectors = RandomStream(seed: task, name: "condition")
+            return GeneratorExamples(
+                name: "task-\(task)", condition: try vectors.normal([6]).elements(),
+                adapters: try (0..<adapters).map { number in
+                    (
+                        "\(task)/\(number)",
+                        try centre.map { name, tensor in
+                            (name, try tensor + random.normal(tensor.shape, standardDeviation: spread))
+                        }
+                    )
+                })
+        }
+    }
+
+    private func plan(_ epochs: Int, _ change: (inout GeneratorPlan) -> Void = { _ in }) -> GeneratorPlan {
+        var plan = GeneratorPlan()
+        plan.epochs = epochs
+        plan.latent = 8
+        plan.batchSize = 6
+        plan.learningRate = 5e-3
+        change(&plan)
+        return plan
+    }
+
+    @Test
+    func `of one task with one adapter, without divergence, the error goes to nothing and the mean gives it back`()
+        throws
+    {
+        let examples = try Self.examples([1], adapters: 1, spread: 0)
+        var last = Double.infinity
+        let generator = try AdapterGenerator.train(examples, plan: plan(400) { $0.beta = 0 }) {
+            last = $0.error
+            return false
+        }
+        #expect(last < 0.02)
+        let found = try generator.accuracy(of: "task-1", given: "task-1", examples, count: 4, seed: 1)
+        #expect(found.reconstructionError < 0.05, "\(found.reconstructionError)")
+    }
+
+    @Test(arguments: AdapterGenerator.Scaling.allCases)
+    func `each task's vector gives adapters of that task`(scaling: AdapterGenerator.Scaling) throws {
+        let examples = try Self.examples([1, 2, 3], adapters: 6, spread: 0.02)
+        let generator = try AdapterGenerator.train(examples, plan: plan(120) { $0.scaling = scaling })
+        for (place, task) in examples.enumerated() {
+            let own = try generator.accuracy(of: task.name, given: task.name, examples, count: 20, seed: 1)
+            #expect(own.ownNearest >= 0.9, "\(task.name): \(own.ownNearest)")
+            #expect(own.error < own.meanOfAllError, "\(own.error) \(own.meanOfAllError)")
+            #expect(own.divergences.allSatisfy { $0 >= -1e-6 })
+            // The other task's vector gives the other task's adapters.
+            let other = examples[(place + 1) % 3]
+            let swapped = try generator.accuracy(of: task.name, given: other.name, examples, count: 20, seed: 1)
+            #expect(swapped.error > own.error)
+            if scaling != .task { #expect(swapped.ownNearest <= 0.1, "\(task.name): \(swapped.ownNearest)") }
+        }
+    }
+
+    @Test func `the same seed gives the same generator and the same adapters, another seed others`() throws {
+        let examples = try Self.examples([1, 2], adapters: 3, spread: 0.1)
+        let (one, two) = try (
+            AdapterGenerator.train(examples, plan: plan(5)), AdapterGenerator.train(examples, plan: plan(5))
+        )
+        func sample(_ generator: AdapterGenerator, _ seed: UInt64) throws -> [Float] {
+            try generator.sample(examples[0].condition, statistics: generator.tasks[0].statistics, seed: seed)[0]
+                .flatMap { try $0.tensor.elements() }
+        }
+        #expect(try sample(one, 1) == sample(two, 1))
+        #expect(try sample(one, 1) != sample(one, 2))
+    }
+
+    @Test(arguments: AdapterGenerator.Scaling.allCases)
+    func `a folder holds the whole generator`(scaling: AdapterGenerator.Scaling) throws {
+        let scratch = try TemporaryFolder()
+        let examples = try Self.examples([1, 2], adapters: 2, spread: 0.1)
+        let generator = try AdapterGenerator.train(examples, plan: plan(3) { $0.scaling = scaling })
+        let folder = try scratch.folder("generator")
+        try generator.write(to: folder, companions: [:])
+        let read = try AdapterGenerator.read(folder)
+        let task = try generator.task("task-2")
+        let other = try read.task("task-2")
+        #expect(other.adapters == 2 && other.condition == task.condition && other.spread == task.spread)
+        let made = try generator.sample(task.condition, statistics: task.statistics, count: 2, seed: 9)
+        let again = try read.sample(other.condition, statistics: other.statistics, count: 2, seed: 9)
+        for (one, two) in zip(made.flatMap { $0 }, again.flatMap { $0 }) {
+            #expect(one.name == two.name)
+            #expect(try near(one.tensor, two.tensor, 1e-6))
+        }
+        try FileManager.default.removeItem(atPath: folder + "/generator.safetensors")
+        #expect(throws: HoneError.self) { try AdapterGenerator.read(folder) }
+    }
+
+    @Test func `a task vector of another width is refused, and so is a task that is not known`() throws {
+        let examples = try Self.examples([1, 2], adapters: 2, spread: 0.1)
+        let generator = try AdapterGenerator.train(examples, plan: plan(1))
+        let width = #expect(throws: HoneError.self) {
+            try generator.sample([1, 2], statistics: generator.tasks[0].statistics)
+        }
+        #expect(width?.code == .mismatch && width?.item == "task vector")
+        let name = #expect(throws: HoneError.self) { try generator.task("no such") }
+        #expect(name?.code == .usage && name?.message.contains("task-1, task-2") == true)
+        #expect(try generator.nearest(examples[1].condition).name == "task-2")
+        var wrong = examples
+        wrong[1].condition = [1]
+        let two = #expect(throws: HoneError.self) { try AdapterGenerator.train(wrong, plan: plan(1)) }
+        #expect(two?.code == .mismatch && two?.item == "task-2")
+    }
+
+    @Test func `batches never have a single row`() {
+        #expect(GeneratorPlan.batches([1, 2, 3, 4, 5], size: 2) == [[1, 2], [3, 4, 5]])
+        #expect(GeneratorPlan.batches([1], size: 2) == [[1, 1]])
+        #expect(GeneratorPlan.batches([1, 2, 3], size: 8) == [[1, 2, 3]])
+    }
+}
