@@ -24,15 +24,21 @@ public struct LowRankFactors {
     public var rank: Int { down.size(0) }
 }
 
-/// A method that is nothing but low-rank changes, with a setting `dropout`: all that it says is which changes.
-public protocol LowRankMethod: Method {}
+/// A method that is nothing but low-rank changes: all that it says is which.
+public protocol LowRankMethod: Method {
+    /// The rate at which inputs of the changes are dropped in training.
+    var dropoutRate: Double { get }
+}
 
 extension LowRankMethod {
+    /// The setting `dropout`.
+    public var dropoutRate: Double { settings.real("dropout") }
+
     /// One update a map.
     public func attachments(_ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?) throws
         -> Attachments
     {
-        try (lowRankFactors(parameters) ?? []).attachments(dropoutRate: settings.real("dropout"), dropout: dropout)
+        try (lowRankFactors(parameters) ?? []).attachments(dropoutRate: dropoutRate, dropout: dropout)
     }
 
     /// `W + scale · up · down` for every map that is changed.

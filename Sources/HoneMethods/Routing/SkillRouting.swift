@@ -8,7 +8,7 @@ import HoneTorch
 /// A linear map has `A [heads, skills, inputs / heads, rank]`, `B [heads, skills, rank, outputs / heads]` and routing logits
 /// `Z [tasks, heads · skills]`. For a row of task t, `w = σ(Z[t])`, divided by its sum over the skills, head by head; then
 /// `y = x · Wᵀ + b + x · Â · B̂ / rank`, where head h's block of `Â` is `Σ_s w[h, s] A[h, s]`, and likewise of `B̂`. Poly has one head.
-public protocol SkillRouting: TaskRoutingMethod {
+public protocol SkillRouting: TaskRoutingMethod, LowRankMethod {
     /// Skills with settings, for rows of some tasks.
     init(_ settings: MethodSettings, tasks: [String])
 
@@ -106,12 +106,8 @@ extension SkillRouting {
         return rule
     }
 
-    /// The updates of the only task.
-    public func attachments(_ parameters: ParameterSet, model: Transformer, dropout: DropoutSource?) throws
-        -> Attachments
-    {
-        try lowRankFactors(parameters)?.attachments(dropoutRate: 0, dropout: nil) ?? Attachments()
-    }
+    /// Nothing is dropped.
+    public var dropoutRate: Double { 0 }
 
     /// Each row's own task's updates.
     public func attachments(
@@ -181,11 +177,6 @@ extension SkillRouting {
 
     /// All but the routing.
     public func isShared(_ parameter: Parameter) -> Bool { !parameter.name.hasSuffix(SkillTensor.router) }
-
-    /// `W + B̂ᵀ · Âᵀ / rank` of the only task.
-    public func mergedWeights(_ parameters: ParameterSet, model: Transformer) throws -> [String: Tensor]? {
-        try lowRankFactors(parameters)?.mergedWeights(of: model)
-    }
 
     /// The update of each site for the only task.
     public func lowRankFactors(_ parameters: ParameterSet) throws -> [LowRankFactors]? {
