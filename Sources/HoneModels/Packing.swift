@@ -6,16 +6,42 @@ struct Segments {
     let offsets: Tensor
     /// The segment that each goes on from and also sees, -1 for none, `int64`; absent where all are rows of their own.
     let parents: Tensor?
+    /// What attention sees before each segment's tokens, where there are attached prefixes; its offsets count these too.
+    var front: Front?
+
+    /// Attached keys and values in front of every segment.
+    struct Front {
+        /// Which of a prefix's positions and then the tokens stands at each place that attention sees, `int64`.
+        let order: Tensor
+        /// Where the tokens stand among those, `int64`.
+        let own: Tensor
+
+        /// For so many positions in front of rows of such lengths.
+        init(prefixLength: Int, lengths: [Int]) throws {
+            var (order, own): ([Int], [Int]) = ([], [])
+            var start = prefixLength
+            for length in lengths {
+                order += 0..<prefixLength
+                own += order.count..<order.count + length
+                order += start..<start + length
+                start += length
+            }
+            self.order = try Tensor(order)
+            self.own = try Tensor(own)
+        }
+    }
 }
 
 /// A padded batch as one row of tokens without padding: linear maps and norms see real tokens only, and those that several rows
 /// have in common once; attention keeps the rows apart.
 struct Packing {
-    /// All tokens as one row; images as they are.
+    /// All tokens as one row; images, and tokens behind prompts, as they were given.
     let batch: TokenBatch
     /// The rows, or the tree of them.
     let segments: Segments
     private let rowCount: Int
+    /// How many positions attached prompts take in front of each row.
+    private let promptLength: Int
     private let length: Int
     private let lengths: [Int]
     private let tree: PrefixTree?
@@ -24,22 +50,28 @@ struct Packing {
     private let places: Tensor?
 
     /// Packs a batch, where the model computes every token by itself but for attention; gives `nil` where rows have to
-    /// stay apart: with a cache, prompts, windows, or something attached that looks at whole rows.
+    /// stay apart: with a cache, windows, or something attached that looks at whole rows.
+    ///
+    /// - Parameters:
+    ///   - promptLength: how many positions attached prompts take in front of each row.
+    ///   - prefixLength: how many keys and values attached prefixes put in front of those.
     init?(
-        _ given: TokenBatch, configuration: TransformerConfiguration, attachments: Attachments, cache: KeyValueCache?,
-        dtype: DType, on device: Device
+        _ given: TokenBatch, configuration: TransformerConfiguration, attachments: Attachments, promptLength: Int,
+        prefixLength: Int, cache: KeyValueCache?, dtype: DType, on device: Device
     ) throws {
         guard device == .cpu, dtype == .float32 || dtype == .bfloat16, given.side == .right, cache == nil,
-            Packing.fits(configuration, length: given.length), attachments.prompts.isEmpty,
+            Packing.fits(configuration, length: prefixLength + promptLength + given.length),
             attachments.states.values.allSatisfy({ $0.allSatisfy { $0.actsOnTokens } }),
             attachments.linear.values.allSatisfy({ $0.allSatisfy { $0.actsOnTokens } })
         else { return nil }
         rowCount = given.rowCount
-        length = given.length
-        lengths = given.lengths
-        promptEnds = given.promptEnds(behindOthers: false)
-        let rows = attachments.looksAtPromptEnds ? Packing.marking(promptEnds, in: given.rows) : given.rows
-        tree = given.typeIds == nil && Packing.shares(configuration, attachments) ? PrefixTree(rows) : nil
+        self.promptLength = promptLength
+        length = promptLength + given.length
+        lengths = given.lengths.map { promptLength + $0 }
+        promptEnds = given.promptEnds(behindOthers: false).map { $0.map { promptLength + $0 } }
+        let shares = given.typeIds == nil && Packing.shares(configuration, attachments)
+        let marks = shares && attachments.looksAtPromptEnds
+        tree = shares ? PrefixTree(marks ? Packing.marking(promptEnds, in: given.rows) : given.rows) : nil
         if let tree {
             segments = try Segments(offsets: Tensor(tree.offsets), parents: Tensor(tree.parents))
             places = nil
@@ -49,16 +81,17 @@ struct Packing {
             return
         }
         var starts = [0]
-        for length in given.lengths { starts.append(starts[starts.count - 1] + length) }
-        segments = Segments(offsets: try Tensor(starts), parents: nil)
+        for length in lengths { starts.append(starts[starts.count - 1] + prefixLength + length) }
+        let front = prefixLength > 0 ? try Segments.Front(prefixLength: prefixLength, lengths: lengths) : nil
+        segments = Segments(offsets: try Tensor(starts), parents: nil, front: front)
         if given.valid == nil {
             places = nil
         } else {
             let length = length
             places = try Tensor(
-                given.lengths.enumerated().flatMap { row, count in (0..<count).map { row * length + $0 } })
+                lengths.enumerated().flatMap { row, count in (0..<count).map { row * length + $0 } })
         }
-        if given.pixels != nil {
+        if given.pixels != nil || promptLength > 0 {
             batch = given
             return
         }
@@ -140,7 +173,14 @@ struct Packing {
         return try places.map { try flat.selecting($0) } ?? flat
     }
 
-    /// States `[1, tokens, width]` as `[rows, length, width]`, zero in the padding.
+    /// States that the batch was embedded to, `[rows, length, width]` or of the tokens, as `[1, tokens, width]`.
+    func entering(_ states: Tensor) throws -> Tensor {
+        let flat = try states.reshaped([-1, states.size(-1)])
+        guard promptLength > 0, let places else { return try flat.unsqueezed(0) }
+        return try flat.selecting(places).unsqueezed(0)
+    }
+
+    /// States `[1, tokens, width]` as `[rows, length, width]`, prompts in front, zero in the padding.
     func unpacked(_ states: Tensor) throws -> Tensor {
         let width = states.size(-1)
         if let tree {
@@ -158,15 +198,15 @@ struct Packing {
             .adding(states.reshaped([-1, width]), at: places).reshaped([rowCount, length, width])
     }
 
-    /// Where places of the flattened padded batch stand among the packed tokens.
+    /// Where places of the flattened padded batch, without prompts, stand among the packed tokens.
     func slots(of wanted: [Int]) -> [Int] {
         var rows: [Int: [Int]] = [:]
         var starts = [0]
         for length in lengths { starts.append(starts[starts.count - 1] + length) }
         return wanted.map { place in
-            let (row, position) = place.quotientAndRemainder(dividingBy: length)
-            precondition(position < lengths[row], "there is no token at this place")
-            guard let tree else { return starts[row] + position }
+            let (row, position) = place.quotientAndRemainder(dividingBy: length - promptLength)
+            precondition(promptLength + position < lengths[row], "there is no token at this place")
+            guard let tree else { return starts[row] + promptLength + position }
             let own = rows[row] ?? tree.places(ofRow: row, count: lengths[row])
             rows[row] = own
             return own[position]
@@ -209,9 +249,41 @@ extension TransformerLayer {
                 }
             }
         }
-        let mixed = try parts[0].segmentAttention(
+        if let front = segments.front {
+            (parts, angles) = try putting(parts, angles, behind: front)
+        }
+        var mixed = try parts[0].segmentAttention(
             keys: parts[1], values: parts[2], offsets: segments.offsets, parents: segments.parents, angles: angles,
             width: width, isCausal: isCausal, scale: scale ?? 1 / Double(width).squareRoot())
+        if let front = segments.front { mixed = try mixed.selecting(front.own) }
         return try byHead(mixed)
+    }
+
+    /// Queries, keys, values and angles with those of attached prefixes before each row's: nothing asks there, and keys have been
+    /// turned already.
+    private func putting(
+        _ parts: [Tensor], _ angles: (cosine: Tensor, sine: Tensor)?, behind front: Segments.Front
+    ) throws -> ([Tensor], (cosine: Tensor, sine: Tensor)?) {
+        let prefixes = attachments.prefixes[configuration.prefix + "layers.\(index).attention"] ?? []
+        let length = prefixes.reduce(0) { $0 + $1.length }
+        func ordered(_ first: Tensor, _ tokens: Tensor) throws -> Tensor {
+            try Tensor.concatenated([first, tokens]).selecting(front.order)
+        }
+        func flat(_ part: (KeyValuePrefix) -> Tensor) throws -> Tensor {
+            let joined = try Tensor.concatenated(prefixes.map(part)).reshaped([length, -1])
+            return try joined.to(parts[1].dtype).to(parts[1].device)
+        }
+        let all = try [
+            ordered(.zeros([length, parts[0].size(1)], parts[0].dtype), parts[0]), ordered(flat(\.keys), parts[1]),
+            ordered(flat(\.values), parts[2]),
+        ]
+        let turned = try angles.map { given in
+            let shape = [length, given.cosine.size(1)]
+            return try (
+                cosine: ordered(.full(shape, 1).to(given.cosine.dtype), given.cosine),
+                sine: ordered(.zeros(shape, given.sine.dtype), given.sine)
+            )
+        }
+        return (all, turned)
     }
 }

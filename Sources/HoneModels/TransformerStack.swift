@@ -29,9 +29,8 @@ struct TransformerStack {
     /// The states after the last layer, those of attached prompts in front of them, and which of them count.
     func callAsFunction(_ batch: TokenBatch, memory: EncoderMemory?, cache: KeyValueCache?) throws -> EncoderMemory {
         let (states, packing) = try run(batch, memory: memory, cache: cache)
-        let promptLength = packing == nil ? states.size(1) - batch.length : 0
-        return try EncoderMemory(
-            states: packing?.unpacked(states) ?? states, valid: valid(batch, behind: promptLength))
+        let rows = try packing?.unpacked(states) ?? states
+        return try EncoderMemory(states: rows, valid: valid(batch, behind: rows.size(1) - batch.length))
     }
 
     /// Which positions count, those of prompts in front among them; absent where all do.
@@ -55,15 +54,22 @@ struct TransformerStack {
         // Prompts stand before what is read, not before what is written.
         let isFirst = (given?.length ?? 0) == 0
         var prompts = isFirst && memory == nil ? attachments.prompts : []
+        prompts = try prompts.map { try $0.to(dtype).to(device) }
+        let promptLength = prompts.reduce(0) { $0 + $1.size(0) }
+        let prefixLength = isFirst ? attachments.prefixLength(of: configuration.prefix) : 0
+        let packing =
+            memory == nil
+            ? try Packing(
+                batch, configuration: configuration, attachments: attachments, promptLength: promptLength,
+                prefixLength: prefixLength, cache: given, dtype: dtype, on: device)
+            : nil
         var cache = given
-        if isFirst, attachments.prefixLength(of: configuration.prefix) > 0 {
+        if packing == nil, prefixLength > 0 {
             let begun = given ?? .passing(for: configuration)
             try begun.begin(with: attachments, in: configuration, rows: batch.rowCount, dtype, on: device)
             cache = begun
         }
-        let past = cache?.length ?? 0
-        prompts = try prompts.map { try $0.to(dtype).to(device) }
-        let promptLength = prompts.reduce(0) { $0 + $1.size(0) }
+        let past = packing == nil ? cache?.length ?? 0 : prefixLength
         let queries = promptLength + batch.length
         let rowCounts = batch.lengths.map { promptLength + $0 }
         let reach = batch.side == .left ? largestSum(cache?.rowLengths ?? [], rowCounts) : past + queries
@@ -76,11 +82,6 @@ struct TransformerStack {
         }
         let valid = try valid(batch, behind: promptLength)
         let positions = try positions(past: past, queries: queries, valid: valid, batch: batch, cache: cache)
-        let packing =
-            memory == nil
-            ? try Packing(
-                batch, configuration: configuration, attachments: attachments, cache: cache, dtype: dtype, on: device)
-            : nil
         let places = try packing?.packed(positions) ?? positions
         let trunk = cache == nil && memory == nil && prompts.isEmpty ? batch.trunk : nil
         let (attachments, layers) = try bound(
@@ -90,11 +91,11 @@ struct TransformerStack {
             state = try entering(trunk, batch, packing)
         } else {
             state = try embed(
-                packing?.batch ?? batch, prompts: prompts, positions: places,
+                packing?.batch ?? batch, prompts: prompts, positions: prompts.isEmpty ? places : positions,
                 added: addedByPlace(
-                    past: past, queries: queries, valid: valid, batch: batch, cache: cache, packing: packing,
-                    isRead: memory == nil))
-            if packing != nil { state = try state.reshaped([1, -1, configuration.width]) }
+                    past: past, queries: queries, valid: valid, batch: batch, cache: cache,
+                    packing: prompts.isEmpty ? packing : nil, isRead: memory == nil))
+            if let packing { state = try packing.entering(state) }
             state = try attachments.passing(configuration.prefix + "embeddings", state)
         }
         let allValid =

@@ -36,10 +36,22 @@ import Testing
         }
     }
 
-    @Test("the gradients of an adapter agree", arguments: TinyModel.allCases.filter { !$0.readsImages }, batches)
-    func gradients(model: TinyModel, rows: [[Int]]) throws {
+    /// Methods with what they add to the rows: nothing, vectors in front of them, keys and values that attention sees before them.
+    static let methods: [(name: String, settings: [String: String])] = [
+        ("lora", ["rank": "2"]), ("prompt", ["length": "3"]), ("prefix", ["length": "3"]),
+    ]
+
+    @Test(
+        "the gradients of an adapter agree", arguments: TinyModel.allCases.filter { !$0.readsImages }, methods.indices)
+    func gradients(model: TinyModel, choice: Int) throws {
         let models = try pair(model, in: TemporaryFolder())
-        let method = try Methods.make("lora", typed: ["rank": "2"])
+        let method = try Methods.make(ExactTests.methods[choice].name, typed: ExactTests.methods[choice].settings)
+        for rows in ExactTests.batches { try compareGradients(method, models, rows) }
+    }
+
+    private func compareGradients(_ method: any Method, _ models: (fast: BaseModel, exact: BaseModel), _ rows: [[Int]])
+        throws
+    {
         var found: [[String: [Double]]] = []
         for base in [models.exact, models.fast] {
             var stream = RandomStream(seed: 5, name: "initialisation")
