@@ -87,8 +87,8 @@ let package = Package(
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),
         .testTarget(
-            name: "HoneCommandTests", dependencies: ["HoneFormats", "HoneCommand", "HoneTesting"], exclude: ["Fixtures"]
-        ),
+            name: "HoneCommandTests", dependencies: ["Hone", "HoneFormats", "HoneCommand", "HoneTesting"],
+            exclude: ["Fixtures"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

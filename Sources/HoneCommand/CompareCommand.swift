@@ -40,6 +40,7 @@ struct CompareCommand: ParsableCommand {
     var untouched: String?
     @Option(help: "A model folder, or owner/name[@revision] on the Hub. Default: the built-in sentence encoder.")
     var model: String?
+    @Option(help: "What the base model computes in: f32, bf16. What is trained stays f32.") var dtype = ComputeType.f32
     @Option(help: "The folder of the comparison; one that is there is gone on with.") var out: String
     @Option(help: "How many threads. Default: as many as are fastest here.") var threads: Int?
     @Flag(help: "Print one JSON object on standard output.") var json = false
@@ -68,6 +69,7 @@ struct CompareCommand: ParsableCommand {
         options.mostMeasured = mostMeasured
         options.untouched = untouched
         options.model = model
+        options.dtype = dtype.dtype
         if let reference, !names.contains(reference) {
             throw HoneError(.usage, "is not among the methods compared", item: "--reference")
         }

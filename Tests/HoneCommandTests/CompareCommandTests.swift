@@ -1,4 +1,5 @@
 import Foundation
+import Hone
 import HoneFormats
 import Testing
 
@@ -40,7 +41,33 @@ struct CompareCommandTests {
         #expect(more.count == 12)
         #expect(Set(more.filter { $0["seed"]?.integer == 0 }.map { $0.text() }) == Set(records.map { $0.text() }))
         let table = try String(contentsOfFile: workshop.out + "/table.md", encoding: .utf8)
-        #expect(table.split(separator: "\n").count == 2 + 6 && table.contains("±"))
+        // The scores of two measured methods and a refused one, and a line for each with each number of rows.
+        #expect(table.split(separator: "\n").filter { $0.hasPrefix("| ") }.count == 1 + 3 + 1 + 6)
+        #expect(table.contains("±") && table.contains("| 4 rows | all rows |"))
+    }
+
+    @Test func `scores that differ surely from the reference are marked`() throws {
+        func records(_ method: String, _ scores: [Double]) throws -> [ComparisonRecord] {
+            try scores.enumerated().map { seed, score in
+                let line: JSON = [
+                    "task": "t", "rows": "16", "method": .string(method), "seed": .integer(seed),
+                    "score": .number(score),
+                ]
+                return try ComparisonRecord(json: line, file: "records.jsonl", line: seed + 1)
+            }
+        }
+        let all =
+            try records("lora", [0.5, 0.7, 0.6]) + records("better", [0.6, 0.81, 0.7])
+            + records("worse", [0.4, 0.59, 0.5])
+            + records("alike", [0.6, 0.6, 0.6])
+        let table = ComparisonTable(all, reference: "lora")
+        let scores = table.scores(of: "t")
+        #expect(scores.titles == ["method", "16 rows"])
+        // Student's 0.975 quantile for two degrees of freedom is 4.3027.
+        #expect(scores.cells[0] == ["lora", "0.600 ± 0.248"])
+        #expect(scores.cells[1][1].hasSuffix("▲") && scores.cells[2][1].hasSuffix("▼"))
+        #expect(scores.cells[3] == ["alike", "0.600"])
+        #expect(table.markdown.contains("to lora, seed by seed"))
     }
 
     @Test func `methods that only read the training rows read those that were drawn`() throws {

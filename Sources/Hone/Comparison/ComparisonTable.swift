@@ -89,13 +89,6 @@ public struct ComparisonTable: Sendable {
         guard line.seeds > 0 else {
             return [line.task, line.rows, line.method, line.reason] + Array(repeating: "", count: 8)
         }
-        func text(_ interval: Interval, signed: Bool = false) -> String {
-            guard interval.value.isFinite else { return "" }
-            let sign = signed && interval.value >= 0 ? "+" : ""
-            let value = sign + decimals(interval.value, 3)
-            guard line.seeds > 1, interval.low.isFinite else { return value }
-            return value + " ± " + decimals(interval.high - interval.value, 3)
-        }
         return [
             line.task, line.rows, line.method, text(line.score), text(line.difference, signed: true),
             text(line.calibrationError), text(line.forgetting), line.learningRate.map { "\($0)" } ?? "",
@@ -104,12 +97,54 @@ public struct ComparisonTable: Sendable {
         ]
     }
 
-    /// The table in Markdown.
+    private func text(_ interval: Interval, signed: Bool = false) -> String {
+        guard interval.value.isFinite else { return "" }
+        let sign = signed && interval.value >= 0 ? "+" : ""
+        let value = sign + decimals(interval.value, 3)
+        guard interval.high.isFinite, interval.high > interval.value else { return value }
+        return value + " ± " + decimals(interval.high - interval.value, 3)
+    }
+
+    /// The scores of a task: a row of cells for each method, a column for each number of rows.
+    ///
+    /// A score whose difference to the reference has an interval on one side of zero is marked ▲ or ▼.
+    public func scores(of task: String) -> (titles: [String], cells: [[String]]) {
+        let own = lines.filter { $0.task == task }
+        func distinct(_ part: (Line) -> String) -> [String] {
+            own.map(part).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+        }
+        let rows = distinct(\.rows)
+        let cells = distinct(\.method).map { method in
+            [method] + rows.map { rows in own.first { $0.method == method && $0.rows == rows }.map(marked) ?? "" }
+        }
+        return (["method"] + rows.map { $0 == "all" ? "all rows" : "\($0) rows" }, cells)
+    }
+
+    private func marked(_ line: Line) -> String {
+        guard line.seeds > 0 else { return line.reason }
+        let difference = line.difference
+        let isCertain = difference.low.isFinite && difference.high.isFinite && difference.high > difference.low
+        let mark = !isCertain ? "" : difference.low > 0 ? " ▲" : difference.high < 0 ? " ▼" : ""
+        return text(line.score) + mark
+    }
+
+    /// The tables in Markdown: the scores of each task, then everything.
     public var markdown: String {
         func row(_ cells: [String]) -> String {
             "| " + cells.map { $0.replacing("|", with: "\\|") }.joined(separator: " | ") + " |"
         }
-        let rule = "|" + Array(repeating: "---", count: titles.count).joined(separator: "|") + "|"
-        return ([row(titles), rule] + lines.map { row(cells($0)) }).joined(separator: "\n") + "\n"
+        func table(_ titles: [String], _ cells: [[String]]) -> String {
+            let rule = "|" + Array(repeating: "---", count: titles.count).joined(separator: "|") + "|"
+            return ([row(titles), rule] + cells.map(row)).joined(separator: "\n") + "\n"
+        }
+        let tasks = lines.map(\.task).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+        let marks = reference.map {
+            "▲, ▼: the interval of the difference to \($0), seed by seed, lies above, below zero.\n\n"
+        }
+        let overviews = tasks.map { task in
+            let scores = scores(of: task)
+            return "### \(task)\n\n" + table(scores.titles, scores.cells) + "\n"
+        }
+        return overviews.joined() + (marks ?? "") + "### Everything\n\n" + table(titles, lines.map(cells))
     }
 }

@@ -39,6 +39,8 @@ public struct MethodComparison {
         public var untouched: String?
         /// The base model; the default encoder where none is named.
         public var model: String?
+        /// What the base model computes in; what is trained stays `float32`.
+        public var dtype = DType.float32
         /// Downloads a model of the Hub that is not there.
         public var hub: HubClient?
         /// The folder that records go to.
@@ -87,7 +89,8 @@ public struct MethodComparison {
         }
         methods = try options.methods.map { ($0, try MethodComparison.method($0)) }
         try require(Set(options.methods).count == methods.count, "--methods", "names a method twice")
-        let model = try BaseModel(DefaultModel.location(options.model, hub: options.hub))
+        let model = try BaseModel(
+            DefaultModel.location(options.model, hub: options.hub), dtype: options.dtype)
         self.model = model
         tasks = try options.data.map { try ComparisonTask(path: $0, model: model, options: options) }
         try require(
@@ -172,7 +175,8 @@ public struct MethodComparison {
     private var identity: JSON {
         get throws {
             [
-                "model": .string(try model.fingerprint), "epochs": .number(options.epochs),
+                "model": .string(try model.fingerprint), "dtype": .string("\(options.dtype)"),
+                "epochs": .number(options.epochs),
                 "steps": .array([.integer(options.steps.lowerBound), .integer(options.steps.upperBound)]),
                 "trials": .integer(options.trials), "batch_size": .integer(options.batchSize),
                 "most_measured": .integer(options.mostMeasured),
