@@ -81,8 +81,9 @@ def main():
             options.learning_rate, "--scaling", options.scaling, "--out", generator, "--quiet")
         print(json.dumps({key: learned[key] for key in
                           ["length", "padded", "parameters", "error", "divergence", "epochs", "seconds"]}), flush=True)
-    data = sum([["--data", f"{task}={rows(task, 'test', options.tested)}"] for task in known], [])
-    result = hone("generator", "eval", generator, *patterns, *data)
+    data = sum([["--data", f"{task}={rows(task, 'test', options.tested)}"] for task in names], [])
+    everything = sum([["--adapters", os.path.join(out, "runs", task, "adapters", "step-*")] for task in names], [])
+    result = hone("generator", "eval", generator, *everything, *data, "--taskvecs", os.path.join(out, "vectors"))
     with open(generator + ".json", "w") as file:
         json.dump(result, file)
     print("task              spread  error  nearest  wrong  mean of all  reconstruction  own nearest  divergence")

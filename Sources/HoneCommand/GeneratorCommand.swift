@@ -172,14 +172,21 @@ struct GeneratorSampleCommand: ParsableCommand {
         }
         try Engine.start(threads: nil)
         let known = try AdapterGenerator.read(generator)
-        let condition = try taskvec.map { try TaskEmbedding.read($0) } ?? known.task(task ?? "").condition
+        var condition: [Float] = []
+        if let taskvec {
+            try AdapterCollection.checkBase(of: taskvec, sameAs: generator)
+            condition = try TaskEmbedding.read(taskvec)
+        } else {
+            condition = try known.task(task ?? "").condition
+        }
         let nearest = try like.map { try known.task($0) } ?? known.nearest(condition)
         let made = try known.sample(condition, statistics: nearest.statistics, count: count, seed: seed)
         var folders: [String] = []
         for (place, tensors) in made.enumerated() {
             let folder = count == 1 ? out : "\(out)-\(place + 1)"
             try AtomicFolder.create(at: folder) {
-                try AdapterGenerator.writeAdapter(tensors, to: $0, generator: generator, task: nearest.name)
+                try AdapterGenerator.writeAdapter(
+                    tensors, to: $0, like: AdapterGenerator.taskFolder(nearest.name, in: generator))
             }
             folders.append(folder)
         }
@@ -198,6 +205,8 @@ struct GeneratorEvalCommand: ParsableCommand {
 
     @Argument(help: "The generator's folder.") var generator: String
     @Option(help: "The adapter folders that it learned from, as a pattern; may be repeated.") var adapters: [String]
+    @Option(help: "A folder with NAME.safetensors of tasks that it has not learned, to measure it on those as well.")
+    var taskvecs: String?
     @Option(help: "Rows of a task to measure on, as NAME=FILE; may be repeated.") var data: [String] = []
     @Option(help: "The base model. Default: the one that the adapters tell of.") var model: String?
     @Option(name: .customLong("n"), help: "How many adapters are generated a task.") var count = 3
@@ -208,7 +217,7 @@ struct GeneratorEvalCommand: ParsableCommand {
     func run() throws {
         try Engine.start(threads: threads)
         let evaluation = try GeneratorEvaluation(
-            generator, AdapterCollection(adapters), count: count, seed: seed)
+            generator, AdapterCollection(adapters), vectors: taskvecs, count: count, seed: seed)
         let errors = try evaluation.errors()
         let storage = try evaluation.storage()
         var metrics: [JSON] = []

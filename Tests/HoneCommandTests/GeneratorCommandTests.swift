@@ -79,6 +79,42 @@ import Testing
         #expect(measured["storage"]?["generator"]?.integer ?? 0 > 0)
     }
 
+    @Test func `a generator is measured on a task that it has not learned, by that task's vector and head`() throws {
+        let workshop = try Workshop()
+        let data = try tasks(workshop)
+        let learned = try json(
+            workshop.hone(
+                "generator", "train", "--adapters", workshop.folder + "/runs/early/adapters/step-*", "--taskvecs",
+                workshop.folder + "/vectors", "--latent", "4", "--epochs", "2", "--out", workshop.out, "--json"))
+        #expect(learned["tasks"]?.array?.count == 1)
+        let arguments = try [
+            "generator", "eval", workshop.out, "--adapters", workshop.folder + "/runs/*/adapters/step-*", "--data",
+            "later=" + #require(data["later"]), "--n", "1", "--json",
+        ]
+        let unknown = try workshop.hone(arguments)
+        #expect(unknown.code == 2 && unknown.error.contains("knows no task `later`"), "\(unknown.error)")
+        let measured = try json(workshop.hone(arguments + ["--taskvecs", workshop.folder + "/vectors"]))
+        #expect(measured["errors"]?.array?.count == 1)
+        let row = try #require(measured["metrics"]?.array?.first)
+        #expect(row["is_learned"]?.bool == false && row["like"]?.string == "early")
+        for way in ["trained", "base", "mean_of_all"] { #expect(row[way]?["accuracy"] != nil, "\(way)") }
+        #expect(row["wrong_task"]?["early"]?["accuracy"] != nil && row["generated"]?.array?.count == 1)
+    }
+
+    @Test func `adapters and vectors of different base models are told apart`() throws {
+        let workshop = try Workshop()
+        _ = try tasks(workshop)
+        let folder = workshop.folder + "/runs/later/adapters/step-000004/hone.json"
+        let other = try String(contentsOfFile: folder, encoding: .utf8)
+        let fingerprint = try #require(try JSON.parse(other)["base"]?["sha256"]?.string)
+        try other.replacing(fingerprint, with: String(fingerprint.reversed())).write(
+            toFile: folder, atomically: true, encoding: .utf8)
+        let mixed = try train(workshop)
+        #expect(mixed.code == 1 && mixed.error.contains("is of another base model than"), "\(mixed.error)")
+        #expect(mixed.error.contains("later/adapters/step-000004"))
+        #expect(!FileManager.default.fileExists(atPath: workshop.out))
+    }
+
     @Test func `what does not fit is refused with its name, and a single adapter is warned of`() throws {
         let workshop = try Workshop()
         _ = try tasks(workshop, kept: "1")

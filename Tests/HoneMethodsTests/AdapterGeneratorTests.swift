@@ -25,6 +25,7 @@ import Testing
             ("layers.1.value.lora_B", try random.normal([6, rank], mean: 3, standardDeviation: 0.1)),
             ("layers.0.query.lora_A", try random.normal([rank, 8], standardDeviation: 2)),
             ("layers.0.query.lora_B", try Tensor.zeros([5, rank])),
+            ("layers.0.query.lora_magnitude_vector", try random.normal([5], mean: 1, standardDeviation: 0.2)),
         ]
     }
 
@@ -230,6 +231,16 @@ import Testing
         #expect(found.reconstructionError < 0.05, "\(found.reconstructionError)")
     }
 
+    @Test func `of one task with several adapters, without divergence, the mean gives theirs back up to their spread`()
+        throws
+    {
+        let examples = try Self.examples([1], adapters: 4, spread: 0.1)
+        let generator = try AdapterGenerator.train(examples, plan: plan(200) { $0.beta = 0 })
+        let found = try generator.accuracy(of: "task-1", given: "task-1", examples, count: 4, seed: 1)
+        let spread = generator.tasks[0].spread
+        #expect(found.reconstructionError <= 1.1 * spread, "\(found.reconstructionError) \(spread)")
+    }
+
     @Test(arguments: AdapterGenerator.Scaling.allCases)
     func `each task's vector gives adapters of that task`(scaling: AdapterGenerator.Scaling) throws {
         let examples = try Self.examples([1, 2, 3], adapters: 6, spread: 0.02)
@@ -244,6 +255,20 @@ import Testing
             let swapped = try generator.accuracy(of: task.name, given: other.name, examples, count: 20, seed: 1)
             #expect(swapped.error > own.error)
             if scaling != .task { #expect(swapped.ownNearest <= 0.1, "\(task.name): \(swapped.ownNearest)") }
+            // With the tables that belong to it, which the scaling by tasks keeps beside the vector.
+            let given = try generator.task(other.name)
+            let means = try Dictionary(
+                uniqueKeysWithValues: examples.map { task in
+                    let vectors = try task.adapters.map { try generator.layout.joined($0.tensors) }
+                    return (task.name, try Tensor.stacked(vectors).mean([0]))
+                })
+            let made = try generator.sample(given.condition, statistics: given.statistics, count: 20, seed: 2)
+            let right = try made.count { tensors in
+                let vector = try generator.layout.joined(tensors)
+                let distances = try means.mapValues { try (vector - $0).norm().item() }
+                return distances.min { $0.value < $1.value }?.key == other.name
+            }
+            #expect(right >= 18, "\(other.name): \(right) of 20")
         }
     }
 
@@ -295,6 +320,19 @@ import Testing
         wrong[1].condition = [1]
         let two = #expect(throws: HoneError.self) { try AdapterGenerator.train(wrong, plan: plan(1)) }
         #expect(two?.code == .mismatch && two?.item == "task-2")
+    }
+
+    @Test func `plans out of bounds are refused by name`() throws {
+        let examples = try Self.examples([1, 2], adapters: 2, spread: 0.1)
+        let changes: [(inout GeneratorPlan) -> Void] = [
+            { $0.latent = 0 }, { $0.beta = -1 }, { $0.batchSize = 1 }, { $0.learningRate = 0 }, { $0.epochs = 0 },
+        ]
+        for (place, change) in changes.enumerated() {
+            let error = #expect(throws: HoneError.self, "\(place)") {
+                try AdapterGenerator.train(examples, plan: plan(1, change))
+            }
+            #expect(error?.code == .usage && error?.item != nil, "\(place)")
+        }
     }
 
     @Test func `batches never have a single row`() {

@@ -65,8 +65,12 @@ public struct AdapterCollection {
     }
 
     /// What a generator learns from, each task with its vector in `FOLDER/NAME.safetensors`.
+    ///
+    /// - Throws: `HoneError` with code `.mismatch` where some are of another base model than others.
     public func examples(vectors folder: String) throws -> [GeneratorExamples] {
-        try tasks.map { task in
+        let files = tasks.flatMap { $0.folders + [folder + "/" + $0.name + ".safetensors"] }.filter(FileStatus.exists)
+        for file in files.dropFirst() { try AdapterCollection.checkBase(of: file, sameAs: files[0]) }
+        return try tasks.map { task in
             let file = folder + "/" + task.name + ".safetensors"
             guard FileStatus.exists(file) else {
                 throw HoneError(
@@ -77,6 +81,23 @@ public struct AdapterCollection {
                 name: task.name, condition: try TaskEmbedding.read(file),
                 adapters: try task.folders.map { ($0, try AdapterCollection.tensors($0)) })
         }
+    }
+
+    /// Checks that an adapter folder, a generator's folder or a task vector is of the base model that another is of, where both
+    /// tell.
+    public static func checkBase(of path: String, sameAs other: String) throws {
+        guard let own = try base(of: path), let given = try base(of: other), own != given else { return }
+        throw HoneError(.mismatch, "is of another base model than \(other)", file: path)
+    }
+
+    /// The fingerprint of the base model of an adapter folder, a generator's folder or a task vector; `nil` where it does not tell.
+    private static func base(of path: String) throws -> String? {
+        guard FileStatus.isFolder(path) else { return try SafetensorsFile(path: path).metadata["base"] }
+        var described = path + "/hone.json"
+        if let first = (try? FileManager.default.contentsOfDirectory(atPath: path + "/tasks"))?.min() {
+            described = AdapterGenerator.taskFolder(first, in: path) + "/hone.json"
+        }
+        return FileStatus.exists(described) ? try JSON.read(file: described)["base"]?["sha256"]?.string : nil
     }
 
     /// What a person should know.

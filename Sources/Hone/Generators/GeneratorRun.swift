@@ -72,14 +72,21 @@ public struct GeneratorEvaluation {
     private let folder: String
     private let generator: AdapterGenerator
     private let collection: AdapterCollection
+    /// Of tasks that it has learned.
     private let examples: [GeneratorExamples]
+    /// Of others.
+    private let heldOut: [GeneratorExamples]
     private let seed: UInt64
     private let count: Int
 
     /// Opens a generator and adapters.
     ///
-    /// - Parameter count: how many adapters are generated a task.
-    public init(_ folder: String, _ collection: AdapterCollection, count: Int, seed: UInt64) throws {
+    /// - Parameters:
+    ///   - vectors: a folder with the vectors of tasks that the generator has not learned.
+    ///   - count: how many adapters are generated a task.
+    public init(
+        _ folder: String, _ collection: AdapterCollection, vectors: String? = nil, count: Int, seed: UInt64
+    ) throws {
         guard count >= 1 else { throw HoneError(.usage, "must be at least 1, not \(count)", item: "--n") }
         self.folder = folder
         self.collection = collection
@@ -87,11 +94,21 @@ public struct GeneratorEvaluation {
         self.seed = seed
         let generator = try AdapterGenerator.read(folder)
         self.generator = generator
-        examples = try collection.tasks.map { task in
-            GeneratorExamples(
-                name: task.name, condition: try generator.task(task.name).condition,
+        let all = try collection.tasks.map { task in
+            var condition: [Float]
+            if let vectors, !generator.tasks.contains(where: { $0.name == task.name }) {
+                let file = vectors + "/" + task.name + ".safetensors"
+                try AdapterCollection.checkBase(of: file, sameAs: folder)
+                condition = try TaskEmbedding.read(file)
+            } else {
+                condition = try generator.task(task.name).condition
+            }
+            return GeneratorExamples(
+                name: task.name, condition: condition,
                 adapters: try task.folders.map { ($0, try AdapterCollection.tensors($0)) })
         }
+        examples = all.filter { task in generator.tasks.contains { $0.name == task.name } }
+        heldOut = all.filter { task in !generator.tasks.contains { $0.name == task.name } }
     }
 
     /// How far generated adapters are from trained ones, and what everything takes on disk.
@@ -133,17 +150,19 @@ public struct GeneratorEvaluation {
     }
 
     /// The figures of one task's rows with the base alone, a trained adapter, generated ones, those of every other task's vector,
-    /// and the mean of all tasks' adapters.
+    /// and the mean of all tasks' adapters. Of a task that the generator has not learned, head and configuration are those of its
+    /// own last adapter, and the tables of its tensors those of the nearest task.
     ///
     /// - Parameters:
     ///   - name: the task.
     ///   - data: its rows.
     ///   - path: the base model.
     public func metrics(_ name: String, data: String, model path: String?) throws -> JSON {
-        guard let task = examples.first(where: { $0.name == name }), let last = task.adapters.last else {
+        guard let task = (examples + heldOut).first(where: { $0.name == name }), let last = task.adapters.last else {
             throw HoneError(.usage, "none of the adapters is of this task", item: "--data \(name)")
         }
-        let source = AdapterGenerator.taskFolder(name, in: folder)
+        let isLearned = generator.tasks.contains { $0.name == name }
+        let source = isLearned ? AdapterGenerator.taskFolder(name, in: folder) : last.file
         guard FileStatus.exists(source + "/hone.json") else {
             throw HoneError(
                 .unsupported, "the adapters of PEFT alone do not say what their task is; it cannot be measured",
@@ -151,30 +170,37 @@ public struct GeneratorEvaluation {
         }
         let recorded = try JSON.read(file: source + "/hone.json")["base"]?["folder"]?.string
         let model = try BaseModel(DefaultModel.location(path ?? recorded))
-        let own = try generator.task(name)
+        let like = try isLearned ? generator.task(name) : generator.nearest(task.condition)
         let labels = try JSON.read(file: source + "/hone.json")["labels"]?.array?.compactMap(\.string) ?? []
         let definition = TaskDefinition(
             kind: labels.isEmpty ? .generation : .classification, labels: labels.isEmpty ? nil : labels,
             splits: SplitFractions(validation: 0, test: 0))
         let rows = try TaskData.load(path: data, definition: definition).split.train
-        func measure(_ tensors: [(name: String, tensor: Tensor)]) throws -> JSON {
+        func measure(_ tensors: [(name: String, tensor: Tensor)], attached: Bool = true) throws -> JSON {
             let scratch = NSTemporaryDirectory() + "/hone-generated-" + UUID().uuidString
             defer { try? FileManager.default.removeItem(atPath: scratch) }
             try AtomicFolder.makeWithParents(scratch)
-            try AdapterGenerator.writeAdapter(tensors, to: scratch, generator: folder, task: name)
-            let specialist = try Specialist(base: model, adapter: Adapter.read(scratch, for: model))
+            try AdapterGenerator.writeAdapter(tensors, to: scratch, like: source)
+            var adapter = try Adapter.read(scratch, for: model)
+            if !attached {
+                adapter.method = try Methods.make("full")
+                for parameter in adapter.parameters.all where parameter.group != .head {
+                    adapter.parameters.remove(parameter.name)
+                }
+            }
+            let specialist = try Specialist(base: model, adapter: adapter)
             return try Evaluation.measure(specialist, on: rows, split: name, generates: false, seed: seed).json
         }
-        let zero = try last.tensors.map { (name: $0.name, tensor: try Tensor.zeros($0.tensor.shape)) }
         var wrong = JSONObject()
         for other in generator.tasks where other.name != name {
-            let made = try generator.sample(other.condition, statistics: own.statistics, count: 1, seed: seed)
+            let made = try generator.sample(other.condition, statistics: like.statistics, count: 1, seed: seed)
             wrong[other.name] = try measure(made[0])
         }
-        let made = try generator.sample(own.condition, statistics: own.statistics, count: count, seed: seed)
+        let made = try generator.sample(task.condition, statistics: like.statistics, count: count, seed: seed)
         return [
-            "task": .string(name), "base": try measure(zero), "trained": try measure(last.tensors),
-            "generated": .array(try made.map(measure)), "wrong_task": .object(wrong),
+            "task": .string(name), "is_learned": .bool(isLearned), "like": .string(like.name),
+            "base": try measure(last.tensors, attached: false), "trained": try measure(last.tensors),
+            "generated": .array(try made.map { try measure($0) }), "wrong_task": .object(wrong),
             "mean_of_all": try measure(generator.meanOfAll(examples)),
         ]
     }

@@ -14,6 +14,8 @@ public struct TaskEmbedding: Sendable {
     public let values: [Float]
     /// How many examples it is the mean of.
     public let examples: Int
+    /// The fingerprint of the base model that the states are of.
+    public let base: String
 
     /// The vector of some examples.
     ///
@@ -33,6 +35,7 @@ public struct TaskEmbedding: Sendable {
         let keyed = examples.indices.map { (random.next(), $0) }.sorted { $0 < $1 }
         let chosen = keyed.prefix(count).map { examples[$0.1] }
         self.examples = chosen.count
+        base = try specialist.base.fingerprint
         let states: Tensor
         if specialist.adapter.task == .generation {
             states = try TaskEmbedding.writing(specialist, chosen, mostTokens: mostTokens)
@@ -87,6 +90,7 @@ public struct TaskEmbedding: Sendable {
     /// Writes the vector, atomically.
     public func write(to path: String) throws {
         try TensorFiles.write(
-            [("vector", try Tensor(values))], metadata: ["format": "pt", "examples": "\(examples)"], to: path)
+            [("vector", try Tensor(values))], metadata: ["format": "pt", "examples": "\(examples)", "base": base],
+            to: path)
     }
 }

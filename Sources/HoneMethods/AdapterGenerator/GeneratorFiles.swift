@@ -122,12 +122,11 @@ extension AdapterGenerator {
     ///
     /// - Parameters:
     ///   - folder: a folder that exists.
-    ///   - generator: the generator's own folder.
-    ///   - task: whose configuration and head are taken.
+    ///   - source: the folder whose configuration and head are taken: that of a task in the generator's own folder
+    ///     (`taskFolder`), or of an adapter.
     public static func writeAdapter(
-        _ tensors: [(name: String, tensor: Tensor)], to folder: String, generator: String, task: String
+        _ tensors: [(name: String, tensor: Tensor)], to folder: String, like source: String
     ) throws {
-        let source = taskFolder(task, in: generator)
         for file in ["adapter_config.json", "hone.json", "head.safetensors"]
         where FileStatus.exists(source + "/" + file) {
             try AtomicFile.write(Data(FileBytes.read(source + "/" + file)), to: folder + "/" + file)
