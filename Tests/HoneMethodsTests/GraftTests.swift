@@ -57,6 +57,17 @@ import Testing
         #expect(try states(once.attaching(Attachments())) == before)
     }
 
+    @Test func `as a control, everything but the graft's coordinates can be zero`() throws {
+        let (base, tuned) = try (TinyModel.gpt2.load(in: scratch, seed: 1), TinyModel.gpt2.load(in: scratch, seed: 2))
+        let own = try graft(base, tuned, keeping: 30)
+        let weights = try own.weights(base.transformer, zeroingRest: true)
+        let space = GraftSpace(base.configuration)
+        let alone: [Float] = try space.joined { try #require(weights[$0]) }.elements()
+        let whole: [Float] = try vector(tuned, space).elements()
+        #expect(alone.count { $0 != 0 } == 30)
+        #expect(zip(alone, whole).allSatisfy { $0 == 0 || $0 == $1 })
+    }
+
     @Test func `all coordinates make the fine-tuned layers, none make the base`() throws {
         let (base, tuned) = try (TinyModel.bert.load(in: scratch, seed: 1), TinyModel.bert.load(in: scratch, seed: 2))
         let all = try graft(base, tuned, keeping: .max)
@@ -66,7 +77,8 @@ import Testing
             #expect(try own == tuned.transformer.weights[entry.name]?.elements(), "\(entry.name)")
         }
         #expect(try graft(base, tuned, keeping: 1).count == 1)
-        #expect(Graft(parts: [], selected: 5).count == 0)
+        let none = Graft(parts: [], selected: 5)
+        #expect(try none.count == 0 && none.weights(base.transformer).isEmpty)
     }
 
     @Test(arguments: [TinyModel.bert, .gpt2, .bart])
@@ -205,9 +217,15 @@ import Testing
         let graft = try #require(Grafting.graft(in: adapter.parameters, for: model.configuration))
         #expect(graft.parts.allSatisfy { $0.name.hasSuffix(".bias") })
         #expect(graft.parts.count == GraftSpace(model.configuration).entries.count { $0.name.hasSuffix(".bias") })
-        let error = #expect(throws: HoneError.self) {
-            try GraftMask.biases(GraftSpace(TinyModel.llama.load(in: scratch).configuration), on: .cpu)
-        }
+        let bare = try TinyModel.llama.load(in: scratch)
+        let error = #expect(throws: HoneError.self) { try GraftMask.biases(GraftSpace(bare.configuration), on: .cpu) }
         #expect(error?.code == .mismatch)
+        // And before anything is trained.
+        let early = #expect(throws: HoneError.self) {
+            try Adapter.initial(
+                Methods.make("graft", typed: ["mask": "bias"]), for: bare, task: .generation, labels: [],
+                encoding: .init(maximumLength: 40), seed: 1)
+        }
+        #expect(early?.message == "this model's layers have no biases")
     }
 }

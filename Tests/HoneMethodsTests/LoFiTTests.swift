@@ -45,7 +45,11 @@ import Testing
     private func logits(_ transformer: Transformer) throws -> [Float] {
         try withoutGradients {
             let rows = try TokenBatch([[5, 9, 11, 7], [5, 9, 11], [12]])
-            return try transformer.logits(transformer.states(rows)).at(0).elements(Float.self)
+            let logits = try transformer.logits(transformer.states(rows))
+            // Padding is not looked at.
+            return try rows.lengths.enumerated().flatMap { row, length in
+                try logits.at(row).narrowed(0, from: 0, length: length).elements(Float.self)
+            }
         }
     }
 
@@ -98,9 +102,17 @@ import Testing
         }
     }
 
-    @Test func `nothing but the vectors gets a gradient`() throws {
+    @Test(arguments: [false, true])
+    func `nothing but the vectors, or the factors of the selection, gets a gradient`(selects: Bool) throws {
         let model = try TinyModel.llama.load(in: scratch)
-        let own = try adapter(["top": "2"], on: model)
+        var own = try adapter(["top": "2"], on: model)
+        if selects {
+            let scaling = HeadScaling(try MethodSettings(HeadScaling.card), penaltyFactor: 0, deviation: 1e-3)
+            var random = RandomStream(seed: 1, name: "test")
+            own = Adapter(
+                method: scaling, task: own.task, labels: [],
+                parameters: try scaling.initialParameters(for: model, random: &random), encoding: own.encoding)
+        }
         try own.parameters.makeTrainable()
         let rows = try TinyTask.generation().examples.prefix(4).map(
             ExampleEncoder(model, options: own.encoding).encode)

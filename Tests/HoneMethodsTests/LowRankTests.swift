@@ -133,6 +133,20 @@ import Testing
         let read = try Adapter.read(folder, for: run.model)
         let (before, after) = try (run.losses(trained), run.losses(read))
         for (left, right) in zip(before, after) { #expect(abs(left - right) < 1e-5 * max(1, abs(left))) }
+        func logits(_ transformer: Transformer) throws -> Tensor {
+            let rows = try TokenBatch([[5, 9, 11, 7], [6, 7, 8, 4]])
+            return try withoutGradients { try transformer.logits(transformer.states(rows)) }
+        }
+        let base = run.model.transformer
+        let attached = try logits(
+            base.attaching(trained.method.attachments(trained.parameters, model: base, dropout: nil)))
+        let merged = try #require(try trained.method.mergedWeights(trained.parameters, model: base))
+        let others = try [
+            Transformer(base.configuration, weights: base.weights.merging(merged) { $1 }),
+            base.attaching(read.method.attachments(read.parameters, model: base, dropout: nil)),
+        ]
+        for other in others { #expect(try (logits(other) - attached).abs().max().item() < 1e-5) }
+        #expect(try (logits(base) - attached).abs().max().item() > 1e-3)
         // PEFT takes rank and scale from the configuration alone.
         guard case .lora(let configuration) = try AdapterConfiguration.read(folder: folder).method else {
             Issue.record("not LoRA")
@@ -190,6 +204,7 @@ import Testing
             ("adalora", ["initial-rank": "4096", "target-rank": "1"], "rank 4096 is above"),
             ("triadaptlora", ["reference-rank": "2", "initial-rank": "3"], "initial-rank"),
             ("triadaptlora", ["reference-rank": "5"], "increment"),
+            ("triadaptlora", ["reference-rank": "4096", "initial-rank": "4096"], "rank 4096 is above"),
             ("triadaptlora", ["targets": "no-such-map"], "it has attention."),
             ("lora", ["rank": "4096", "weight-decomposed": "yes"], "rank 4096 is above"),
         ])

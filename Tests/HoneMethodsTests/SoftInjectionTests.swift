@@ -106,11 +106,38 @@ import Testing
         attachments.add(try own.method.attachments(own.parameters, model: model.transformer, dropout: nil))
         attachments.states[site]?.append(after)
         let exact = try BaseModel(folder: model.folder, exact: true).transformer
-        _ = try withoutGradients { try exact.attaching(attachments).states(TokenBatch([[5, 9, 11]])) }
+        _ = try withoutGradients {
+            try exact.attaching(attachments).states(TokenBatch([[5, 9, 11]]).endingPrompts(at: [1]))
+        }
         let (old, new) = (try before.states[0].at(0), try after.states[0].at(0))
-        let middle = try (old.at(2) + own.parameters.tensor(site + ".task")) / 2
-        #expect(try distance(new.at(2).elements(), middle.elements()) < 1e-6)
-        #expect(try new.at(1).elements(Float.self) == old.at(1).elements(Float.self))
+        let middle = try (old.at(1) + own.parameters.tensor(site + ".task")) / 2
+        #expect(try distance(new.at(1).elements(), middle.elements()) < 1e-6)
+        // Nothing before or behind it is touched there.
+        for place in [0, 2] { #expect(try new.at(place).elements(Float.self) == old.at(place).elements(Float.self)) }
+    }
+
+    @Test(arguments: [TinyModel.llama, .gpt2, .qwen3, .neox, .opt])
+    func `what it writes token by token is what everything computed again gives`(kind: TinyModel) throws {
+        let model = try kind.load(in: scratch)
+        let transformer = try attached(read(adapter(on: model), on: model, logits: 1), to: model.transformer)
+        let prompts = [[5, 9, 11], [7, 12, 6, 10], [13]]
+        var options = GenerationOptions()
+        options.maximumNewTokens = 6
+        options.wantsLogProbabilities = true
+        let texts = try Generator(transformer, tokenizer: nil).generate(
+            prompts.map { GenerationRequest(prompt: $0) }, options: options)
+        for (prompt, text) in zip(prompts, texts) {
+            var row = prompt
+            for (token, found) in zip(text[0].tokens, text[0].logProbabilities) {
+                let expected = try withoutGradients {
+                    let batch = try TokenBatch([row]).endingPrompts(at: [prompt.count - 1])
+                    let last = try transformer.states(batch).at(-1, dimension: 1)
+                    return try transformer.logits(last).softmax(-1).log().at(0).at(token).item()
+                }
+                #expect(abs(expected - Double(found)) < 1e-4, "\(row)")
+                row.append(token)
+            }
+        }
     }
 
     @Test(arguments: [TinyModel.llama, .gpt2, .qwen3])
@@ -316,7 +343,14 @@ import Testing
         attachments.states["layers.0"]?.append(after)
         _ = try withoutGradients { try model.transformer.attaching(attachments).states(TokenBatch([[5, 9, 11]])) }
         #expect(try after.states[0].at(0).at(2).elements(Float.self) == vector.elements(Float.self))
-        #expect(try after.states[0].at(0).at(1).elements(Float.self) != vector.elements(Float.self))
+        let bare = StateRecorder()
+        var observed = Attachments()
+        observed.states["layers.0"] = [bare]
+        _ = try withoutGradients { try model.transformer.attaching(observed).states(TokenBatch([[5, 9, 11]])) }
+        for place in [0, 1] {
+            let (changed, before) = (try after.states[0].at(0).at(place), try bare.states[0].at(0).at(place))
+            #expect(try distance(changed.elements(), before.elements()) < 1e-6)
+        }
         // Without a layer, the one with the least loss is taken.
         let chosen = try read(adapter("tv", on: model), on: model)
         func loss(_ adapter: Adapter) throws -> Double {

@@ -105,6 +105,47 @@ import Testing
         #expect(try difference.abs().max().item() < 1e-6 * change(before).abs().max().item())
     }
 
+    @Test func `what fresh blocks add is small beside what is there`() throws {
+        let run = try ShortRun()
+        let method = try method(Self.growing)
+        var parameters = try run.adapter(method).parameters
+        for map in try TriAdaptLoRA.maps(parameters) {
+            for block in [map.downs[0], map.ups[0], map.lowers[0]] { try block.fillInPlace(1) }
+        }
+        func changes() throws -> [(rank: Int, change: Tensor)] {
+            try #require(try method.lowRankFactors(parameters)).map {
+                ($0.rank, try $0.up.matmul($0.down) * $0.scale)
+            }
+        }
+        let before = try changes()
+        #expect(try method.afterStep(StepReport(step: 2, totalSteps: 8), &parameters))
+        var grown = 0
+        for (old, new) in zip(before, try changes()) where new.rank > old.rank {
+            grown += 1
+            let share = (Double(old.rank) + 1e-5) / (Double(new.rank) + 1e-5)
+            let added = try (new.change - old.change * share).abs().max().item()
+            #expect(try added > 0 && added < 0.1 * old.change.abs().max().item())
+        }
+        #expect(grown > 0)
+    }
+
+    @Test func `triangles that are trained serve the loss at least as well as fixed ones`() throws {
+        let run = try ShortRun()
+        func loss(trains: Bool) throws -> Double {
+            var adapter = try run.adapter(
+                method(["reference-rank": "4", "initial-rank": "4", "orthogonality": "0", "targets": "query,value"]))
+            for map in try TriAdaptLoRA.maps(adapter.parameters) {
+                let start = try [(".lora_L.0", Tensor.identity(4)), (".lora_U.0", Tensor.zeros([4, 4]))]
+                for (part, tensor) in start {
+                    adapter.parameters.set(map.path + part, tensor, group: trains ? .adapter : .state)
+                }
+            }
+            return try run.losses(run.train(adapter, steps: 40)).reduce(0, +)
+        }
+        let (trained, fixed) = try (loss(trains: true), loss(trains: false))
+        #expect(trained < fixed, "\(trained) trained, \(fixed) fixed")
+    }
+
     @Test func `growth leaves what is trained the same tensors, in the order of the forward pass`() throws {
         let run = try ShortRun()
         let method = try method(Self.growing)
@@ -175,10 +216,12 @@ import Testing
 
     @Test(
         "the total rank rises until it is spent, and not further than one growth beyond",
-        arguments: ["linear", "nonlinear", "fixed"])
-    func budget(growth: String) throws {
+        arguments: ["linear", "nonlinear", "fixed"], [1, 2])
+    func budget(growth: String, increment: Int) throws {
         let run = try ShortRun()
-        let settings = Self.growing.merging(["growth": growth, "top": "3", "interval": "1"]) { $1 }
+        let settings = Self.growing.merging(
+            ["growth": growth, "top": "3", "interval": "1", "increment": "\(increment)", "initial-rank": "1"]
+        ) { $1 }
         var totals: [Int] = []
         let trained = try run.train(run.adapter(method(settings)), steps: 30) { parameters, _ in
             totals.append(try ranks(parameters).reduce(0, +))
@@ -194,7 +237,7 @@ import Testing
         let before = events.dropLast().last?.ranks.reduce(0, +) ?? maps.count
         #expect(before < budget)
         // Distinct importance: no more grow than were to.
-        #expect(last.ranks.reduce(0, +) - budget < last.count)
+        #expect(last.ranks.reduce(0, +) - budget < last.count * increment)
         #expect(events.map(\.step) == events.map(\.step).sorted())
     }
 
@@ -206,6 +249,7 @@ import Testing
         #expect(power.growing(rest: 504, share: 0.1, maps: 72) == 1)
         #expect(fixed.growing(rest: 504, share: 0.1, maps: 72) == 7)
         #expect(linear.growing(rest: 504, share: 0.001, maps: 72) == 1)
+        #expect(fixed.growing(rest: 3, share: 0.1, maps: 72) == 3)
         for method in [linear, power] { #expect(method.growing(rest: 60, share: 1, maps: 72) == 60) }
         for method in [linear, power] { #expect(method.growing(rest: 504, share: 1, maps: 72) == 72) }
     }

@@ -190,6 +190,7 @@ struct AdapterTests {
         arguments: [
             ("bert-lora", "llama-tiny"), ("gpt2-lora", "bert-tiny"), ("llama-lora", "llama-untied"),
             ("gpt2-ia3", "bert-tiny"), ("llama-prefix", "gpt2-tiny"), ("llama-layernorm", "gpt2-tiny"),
+            ("llama-adalora", "bert-tiny"), ("bert-dora", "llama-tiny"),
         ])
     func otherBase(name: String, base: String) throws {
         let error = try refusal(name, on: base)

@@ -41,6 +41,12 @@ public struct Grafting: Method {
     static let indices = ".indices"
     static let values = ".values"
 
+    /// Refuses a mask of biases where there are none.
+    public func checkFit(_ model: TransformerConfiguration, _ task: TaskShape) throws {
+        guard settings.choice("mask") == "bias" else { return }
+        try GraftMask.checkBiases(GraftSpace(model))
+    }
+
     /// Copies of the layers' weights.
     public func initialParameters(for model: BaseModel, random: inout RandomStream) throws -> ParameterSet {
         try WeightMethod.initialParameters(for: model) { GraftSpace.holds($0, of: model.configuration) }
@@ -164,7 +170,7 @@ public struct Grafting: Method {
         return keyed.prefix(count).map { context.rows[$0.1] }
     }
 
-    /// What is to be high: the share of right classes; of a generator, the share of rows whose target tokens are the likeliest.
+    /// What is to be high, as validation has it: the share of right classes; of a generator, the log-likelihood of a target token.
     private func score(_ parameters: ParameterSet, _ context: TrainingContext, rows: [EncodedExample]) throws -> Double
     {
         let adapter = Adapter(
@@ -173,7 +179,7 @@ public struct Grafting: Method {
         let specialist = try Specialist(base: context.model, adapter: adapter)
         guard case .classification = context.task else {
             let found = try specialist.transformer.targetScores(rows, padId: context.model.padId)
-            return Double(found.count { $0.isGreedy }) / Double(max(1, found.count))
+            return found.reduce(0) { $0 + $1.logLikelihood } / Double(max(1, found.reduce(0) { $0 + $1.tokens }))
         }
         return try withoutGradients {
             let logits = try ClassificationHead.logits(specialist.features(rows), parameters)
@@ -253,13 +259,17 @@ public struct Grafting: Method {
 extension GraftMask {
     /// Every bias of the layers and norms: the region that BitFit trains.
     public static func biases(_ space: GraftSpace, on device: Device) throws -> Tensor {
-        let mask = try space.joined(.bool) { name in
+        try checkBiases(space)
+        return try space.joined(.bool) { name in
             let shape = space.entries.first { $0.name == name }?.shape ?? []
             return try Tensor.full(shape, name.hasSuffix(".bias") ? 1 : 0, .bool, on: device)
         }
-        guard try count(mask) > 0 else {
+    }
+
+    /// Refuses layers without biases.
+    static func checkBiases(_ space: GraftSpace) throws {
+        guard space.entries.contains(where: { $0.name.hasSuffix(".bias") }) else {
             throw HoneError(.mismatch, "this model's layers have no biases", item: "graft mask")
         }
-        return mask
     }
 }

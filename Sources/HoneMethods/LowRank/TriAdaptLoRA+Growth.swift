@@ -104,7 +104,7 @@ extension TriAdaptLoRA {
         let count: Int =
             switch settings.choice("growth") {
             case "nonlinear": Int(pow(Double(rest), share))
-            case "fixed": settings.integer("top")
+            case "fixed": min(settings.integer("top"), rest)
             default: Int(Double(rest) * share)
             }
         return min(max(count, 1), maps)
