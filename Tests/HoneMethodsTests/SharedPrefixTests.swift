@@ -49,7 +49,7 @@ import Testing
         #expect(try tokensComputed(.bert, rows) == whole)
         #expect(try tokensComputed(.llama, rows, exact: true) == padded)
         #expect(try tokensComputed(.llama, rows, counter: Counter(isDeterministic: false)) == whole)
-        #expect(try tokensComputed(.llama, rows, prompt: true) == padded + rows.count * 2)
+        #expect(try tokensComputed(.llama, rows, prompt: true) == whole + rows.count * 2)
         // A window shorter than the rows.
         #expect(try tokensComputed(.qwen3, rows) == padded)
     }

@@ -114,6 +114,17 @@ struct Rows {
 
 // The same with products of pairs of bfloat16 numbers summed in f32, as the processor has instructions for them.
 bool has_dot_products();
+
+using Pair = uint32_t;  // two bfloat16 numbers that are multiplied with two others and summed
+
+// Whether the processor multiplies matrices of pairs by tiles. A thread begins with them, and ends, so that others find them
+// as they expect.
+bool has_tiles();
+void begin_tiles();
+void end_tiles();
+// `c[rows, columns] (+)= a · b`: all three lengths in whole sixteens; `a` has either `a_pair` or `a_row` 1.
+void tile_product(const Pair *a, int64_t a_row, int64_t a_pair, const Pair *b, int64_t b_row, float *c, int64_t c_row,
+                  int64_t rows, int64_t columns, int64_t pairs, bool adds);
 void dot_forward(const Shape &shape, Rows<c10::BFloat16> queries, Rows<c10::BFloat16> keys,
                  Rows<c10::BFloat16> values, const c10::BFloat16 *cosine, const c10::BFloat16 *sine,
                  c10::BFloat16 *out, float *logs);

@@ -15,7 +15,9 @@ namespace hone::attention {
 namespace {
 
 using Element = c10::BFloat16;
-using Pair = uint32_t;  // two bfloat16 numbers that are multiplied with two others and summed
+// The most rows of queries at a time; with tiles, in whole ones.
+constexpr int64_t most_rows = 64;
+int64_t rows_at_once() { return has_tiles() ? most_rows : block_rows; }
 
 template <typename Body>
 HONE_DOT void call_dot(const Body &body, int64_t task) {
@@ -26,7 +28,9 @@ void dot_tasks(int64_t count, const Body &body) {
     const int threads = static_cast<int>(std::min<int64_t>(at::get_num_threads(), count));
     std::atomic<int64_t> next{0};
     on_threads(threads, [&](int) {
+        if (has_tiles()) begin_tiles();
         for (int64_t task; (task = next.fetch_add(1)) < count;) call_dot(body, task);
+        if (has_tiles()) end_tiles();
     });
 }
 
@@ -65,8 +69,7 @@ HONE_DOT_INLINE void dot_columns(const Pair *a, int64_t a_row, int64_t a_pair, c
     if (r < rows) dot_tile<1, vectors>(a + r * a_row, a_row, a_pair, b, b_row, c + r * c_row, c_row, pairs, adds);
 }
 
-// `c[rows, columns] (+)= a · b` with the inner dimension in pairs.
-HONE_DOT_INLINE void dot_product(const Pair *a, int64_t a_row, int64_t a_pair, const Pair *b, int64_t b_row, float *c,
+HONE_DOT_INLINE void dot_vectors(const Pair *a, int64_t a_row, int64_t a_pair, const Pair *b, int64_t b_row, float *c,
                                  int64_t c_row, int64_t rows, int64_t columns, int64_t pairs, bool adds) {
     int64_t column = 0;
     for (; column + 4 * lanes <= columns; column += 4 * lanes) {
@@ -74,6 +77,25 @@ HONE_DOT_INLINE void dot_product(const Pair *a, int64_t a_row, int64_t a_pair, c
     }
     for (; column < columns; column += lanes) {
         dot_columns<1>(a, a_row, a_pair, b + column, b_row, c + column, c_row, rows, pairs, adds);
+    }
+}
+
+// `c[rows, columns] (+)= a · b` with the inner dimension in pairs; columns are whole vectors. What makes whole tiles is multiplied
+// by tiles.
+HONE_DOT_INLINE void dot_product(const Pair *a, int64_t a_row, int64_t a_pair, const Pair *b, int64_t b_row, float *c,
+                                 int64_t c_row, int64_t rows, int64_t columns, int64_t pairs, bool adds) {
+    const int64_t whole_rows = has_tiles() && pairs >= lanes ? rows / lanes * lanes : 0;
+    if (whole_rows > 0) {
+        const int64_t whole_pairs = pairs / lanes * lanes;
+        tile_product(a, a_row, a_pair, b, b_row, c, c_row, whole_rows, columns, whole_pairs, adds);
+        if (whole_pairs < pairs) {
+            dot_vectors(a + whole_pairs * a_pair, a_row, a_pair, b + whole_pairs * b_row, b_row, c, c_row, whole_rows,
+                        columns, pairs - whole_pairs, true);
+        }
+    }
+    if (whole_rows < rows) {
+        dot_vectors(a + whole_rows * a_row, a_row, a_pair, b, b_row, c + whole_rows * c_row, c_row, rows - whole_rows,
+                    columns, pairs, adds);
     }
 }
 
@@ -137,12 +159,13 @@ void dot_forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, 
         const int64_t *tokens = shape.layout.keys.data() + bundle.keys;
         const int64_t head = task % shape.shared, before = bundle.before, count = bundle.end - bundle.begin;
         const int64_t length = bundle.length(), columns = whole(length, lanes);
-        Scratch scratch(4 * width * columns + 2 * block_rows * (3 * width + 3 * columns) + 8192);
+        const int64_t block = rows_at_once();
+        Scratch scratch(4 * width * columns + 2 * block * (3 * width + 3 * columns) + 8192);
         Pair *across = scratch.take<Pair>(width / 2 * columns, true);
         Pair *value = scratch.take<Pair>(columns / 2 * width, true);
-        Element *query = scratch.take<Element>(block_rows * width);
-        Element *shares = scratch.take<Element>(block_rows * columns);
-        float *scores = scratch.take<float>(block_rows * columns), *sum = scratch.take<float>(block_rows * width);
+        Element *query = scratch.take<Element>(block * width);
+        Element *shares = scratch.take<Element>(block * columns);
+        float *scores = scratch.take<float>(block * columns), *sum = scratch.take<float>(block * width);
         for (int64_t j = 0; j < length; ++j) {
             fetch(keys.at(tokens[j], head, width), angles(cosine, tokens[j], width), angles(sine, tokens[j], width),
                   width, 1, query);
@@ -154,8 +177,8 @@ void dot_forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, 
             }
         }
         for (int64_t own = head * shape.group(); own < (head + 1) * shape.group(); ++own) {
-            for (int64_t first = 0; first < count; first += block_rows) {
-                const int64_t rows = std::min(block_rows, count - first);
+            for (int64_t first = 0; first < count; first += block) {
+                const int64_t rows = std::min(block, count - first);
                 const int64_t seen = shape.causal ? before + first + rows : length, tiled = whole(seen, lanes);
                 for (int64_t r = 0; r < rows; ++r) {
                     const int64_t token = bundle.begin + first + r;
@@ -165,7 +188,7 @@ void dot_forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, 
                 dot_product(reinterpret_cast<const Pair *>(query), width / 2, 1, across, columns, scores, columns, rows,
                             tiled, width / 2, false);
                 const float scale = static_cast<float>(shape.scale), infinity = std::numeric_limits<float>::infinity();
-                float divisors[block_rows];
+                float divisors[most_rows];
                 for (int64_t r = 0; r < rows; ++r) {
                     const int64_t open = shape.causal ? before + first + r + 1 : length;
                     const int64_t hidden = before + shape.layout.starts[bundle.begin + first + r] - bundle.begin;
@@ -210,20 +233,21 @@ void dot_backward(const Shape &shape, Rows<Element> queries, Rows<Element> keys,
         const int64_t *tokens = shape.layout.keys.data() + bundle.keys;
         const int64_t head = task % shape.shared, before = bundle.before, count = bundle.end - bundle.begin;
         const int64_t length = bundle.length(), columns = whole(length, lanes);
-        Scratch scratch(14 * width * columns + block_rows * (12 * width + 14 * columns) + 16384);
+        const int64_t block = rows_at_once();
+        Scratch scratch(14 * width * columns + block * (12 * width + 14 * columns) + 16384);
         Pair *key_across = scratch.take<Pair>(width / 2 * columns, true);
         Pair *value_across = scratch.take<Pair>(width / 2 * columns, true);
         Pair *key = scratch.take<Pair>(columns / 2 * width, true);
         float *key_sum = scratch.take<float>(length * width, true);
         float *value_sum = scratch.take<float>(length * width, true);
-        Element *query = scratch.take<Element>(block_rows * width);
-        Pair *query_pairs = scratch.take<Pair>(block_rows / 2 * width);
-        Pair *outer_pairs = scratch.take<Pair>(block_rows / 2 * width);
-        Element *outer = scratch.take<Element>(block_rows * width), *share = scratch.take<Element>(block_rows * columns);
-        Element *slope = scratch.take<Element>(block_rows * columns);
-        Pair *pairs = scratch.take<Pair>(block_rows / 2 * columns);
-        float *scores = scratch.take<float>(block_rows * columns), *slopes = scratch.take<float>(block_rows * columns);
-        float *query_sum = scratch.take<float>(block_rows * width);
+        Element *query = scratch.take<Element>(block * width);
+        Pair *query_pairs = scratch.take<Pair>(block / 2 * width);
+        Pair *outer_pairs = scratch.take<Pair>(block / 2 * width);
+        Element *outer = scratch.take<Element>(block * width), *share = scratch.take<Element>(block * columns);
+        Element *slope = scratch.take<Element>(block * columns);
+        Pair *pairs = scratch.take<Pair>(block / 2 * columns);
+        float *scores = scratch.take<float>(block * columns), *slopes = scratch.take<float>(block * columns);
+        float *query_sum = scratch.take<float>(block * width);
         for (int64_t j = 0; j < length; ++j) {
             Element *turned = query + j % 2 * width;
             fetch(keys.at(tokens[j], head, width), angles(cosine, tokens[j], width), angles(sine, tokens[j], width),
@@ -235,10 +259,10 @@ void dot_backward(const Shape &shape, Rows<Element> queries, Rows<Element> keys,
         }
         const float scale = static_cast<float>(shape.scale), infinity = std::numeric_limits<float>::infinity();
         for (int64_t own = head * shape.group(); own < (head + 1) * shape.group(); ++own) {
-            for (int64_t first = 0; first < count; first += block_rows) {
-                const int64_t rows = std::min(block_rows, count - first);
+            for (int64_t first = 0; first < count; first += block) {
+                const int64_t rows = std::min(block, count - first);
                 const int64_t seen = shape.causal ? before + first + rows : length, tiled = whole(seen, lanes);
-                float inner[block_rows];
+                float inner[most_rows];
                 for (int64_t r = 0; r < rows; ++r) {
                     const int64_t token = bundle.begin + first + r, place = (token * shape.heads + own) * width;
                     fetch(queries.at(token, own, width), angles(cosine, token, width), angles(sine, token, width),
