@@ -73,17 +73,19 @@ def main():
     generator = os.path.join(out, "generator" + ("-without-" + options.held_out if options.held_out else ""))
     if options.scaling != "task":
         generator += "-" + options.scaling
-    patterns = sum([["--adapters", os.path.join(out, "runs", task, "adapters", "step-*")] for task in known], [])
+
+    def adapters(tasks):
+        return sum([["--adapters", os.path.join(out, "runs", task, "adapters", "step-*")] for task in tasks], [])
+
     if not os.path.exists(generator):
         learned = hone(
-            "generator", "train", *patterns, "--taskvecs", os.path.join(out, "vectors"), "--latent", options.latent, "--beta",
+            "generator", "train", *adapters(known), "--taskvecs", os.path.join(out, "vectors"), "--latent", options.latent, "--beta",
             options.beta, "--epochs", options.epochs, "--batch-size", options.batch_size, "--learning-rate",
             options.learning_rate, "--scaling", options.scaling, "--out", generator, "--quiet")
         print(json.dumps({key: learned[key] for key in
                           ["length", "padded", "parameters", "error", "divergence", "epochs", "seconds"]}), flush=True)
     data = sum([["--data", f"{task}={rows(task, 'test', options.tested)}"] for task in names], [])
-    everything = sum([["--adapters", os.path.join(out, "runs", task, "adapters", "step-*")] for task in names], [])
-    result = hone("generator", "eval", generator, *everything, *data, "--taskvecs", os.path.join(out, "vectors"))
+    result = hone("generator", "eval", generator, *adapters(names), *data, "--taskvecs", os.path.join(out, "vectors"))
     with open(generator + ".json", "w") as file:
         json.dump(result, file)
     print("task              spread  error  nearest  wrong  mean of all  reconstruction  own nearest  divergence")

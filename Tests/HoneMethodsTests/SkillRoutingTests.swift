@@ -10,16 +10,16 @@ import Testing
 
 /// What Poly and MHR must hold beyond the conformance matrix.
 @Suite struct SkillRoutingTests {
-    private let scratch: TemporaryFolder
-    private let model: BaseModel
-    private let tasks = ["one", "two", "three"]
+    let scratch: TemporaryFolder
+    let model: BaseModel
+    let tasks = ["one", "two", "three"]
 
     init() throws {
         scratch = try TemporaryFolder()
         model = try TinyModel.llama.load(in: scratch)
     }
 
-    private func examples(rows: Int = 24) -> [Example] {
+    func examples(rows: Int = 24) -> [Example] {
         TinyTask.generation(rows: rows).examples.map { example in
             var example = example
             example.task = tasks[example.index % tasks.count]
@@ -27,16 +27,16 @@ import Testing
         }
     }
 
-    private func options(_ tasks: [String]) -> ExampleEncoder.Options {
+    func options(_ tasks: [String]) -> ExampleEncoder.Options {
         .init(maximumLength: 40, marksCompletions: true, tasks: tasks)
     }
 
-    private func method(_ name: String = "mhr", _ settings: [String: String] = [:]) throws -> any Method {
+    func method(_ name: String = "mhr", _ settings: [String: String] = [:]) throws -> any Method {
         let usual = ["rank": "2", "skills": "3"].merging(name == "mhr" ? ["splits": "4"] : [:]) { $1 }
         return try Methods.make(name, typed: usual.merging(settings) { $1 })
     }
 
-    private func adapter(
+    func adapter(
         _ method: any Method, tasks: [String]? = nil, on model: BaseModel? = nil, seed: UInt64 = 3,
         from earlier: (method: any Method, parameters: ParameterSet)? = nil
     ) throws -> Adapter {
@@ -46,7 +46,7 @@ import Testing
     }
 
     /// The same adapter with numbers everywhere, and tasks that mix plainly differently.
-    private func shaken(_ adapter: Adapter, seed: UInt64 = 7) throws -> Adapter {
+    func shaken(_ adapter: Adapter, seed: UInt64 = 7) throws -> Adapter {
         var random = RandomStream(seed: seed, name: "shaken")
         for parameter in adapter.parameters.all {
             let spread = parameter.name.hasSuffix(SkillTensor.router) ? 2.0 : 0.3
@@ -56,8 +56,7 @@ import Testing
     }
 
     /// The mean loss of some rows, with its gradients left in the parameters.
-    private func backward(_ adapter: Adapter, _ rows: [EncodedExample], dropout: DropoutSource? = nil) throws -> Double
-    {
+    func backward(_ adapter: Adapter, _ rows: [EncodedExample], dropout: DropoutSource? = nil) throws -> Double {
         let loss = try withGradients {
             let attachments = try adapter.method.attachments(
                 adapter.parameters, model: model.transformer, dropout: dropout, rows: rows)
@@ -69,11 +68,11 @@ import Testing
         return try loss.item()
     }
 
-    private func encoded(_ adapter: Adapter, rows: Int = 24) throws -> [EncodedExample] {
+    func encoded(_ adapter: Adapter, rows: Int = 24) throws -> [EncodedExample] {
         try examples(rows: rows).map(ExampleEncoder(model, options: adapter.encoding).encode)
     }
 
-    private func gradient(_ parameter: Parameter) throws -> [Float] {
+    func gradient(_ parameter: Parameter) throws -> [Float] {
         try #require(parameter.tensor.gradient, "\(parameter.name)").elements(Float.self)
     }
 
@@ -238,100 +237,6 @@ import Testing
         #expect(try (weights - other).abs().max().item() < 1e-6)
     }
 
-    @Test func `a fresh task mixes evenly, so that all ways of going on start from one function`() throws {
-        let inventory = try shaken(adapter(method()))
-        let trained = (inventory.method, inventory.parameters)
-        let fresh = try adapter(method("mhr", ["tune": "z"]), tasks: ["new"], from: trained)
-        for site in try SkillSite.all(fresh.parameters) {
-            let weights = try RoutingWeights.weights(site.router, heads: 4)
-            #expect(try (weights - 1.0 / 3).abs().max().item() < 3e-4)
-        }
-        let mean = try adapter(method("mhr", ["tune": "mu"]), tasks: ["new"], from: trained)
-        let whole = try adapter(method(), tasks: ["new"], from: trained)
-        var row = examples()[0]
-        row.task = "new"
-        func loss(_ adapter: Adapter, task: String) throws -> Double {
-            row.task = task
-            let specialist = try Specialist(base: model, adapter: adapter)
-            return try specialist.targetLosses([specialist.encoder.encode(row)])[0].loss
-        }
-        // But for the fresh logits, which are spread over a thousandth.
-        for adapter in [fresh, whole] {
-            for site in try SkillSite.all(adapter.parameters) { try site.router.fillInPlace(0) }
-        }
-        let losses = try [fresh, mean, whole].map { try loss($0, task: "new") }
-        #expect(abs(losses[0] - losses[1]) < 2e-5 && abs(losses[1] - losses[2]) < 2e-5, "\(losses)")
-        #expect(try abs(loss(inventory, task: "one") - losses[0]) > 1e-3)
-    }
-
-    @Test func `from an inventory, z trains the routing alone and mu plain LoRA`() throws {
-        let inventory = try shaken(adapter(method()))
-        let trained = (inventory.method, inventory.parameters)
-        let z = try adapter(method("mhr", ["tune": "z"]), tasks: ["new"], from: trained)
-        let maps = LinearTargets.all(model.configuration).count
-        #expect(z.parameters.count == maps * 4 * 3)
-        let rows = try examples().map { example in
-            var example = example
-            example.task = "new"
-            return try ExampleEncoder(model, options: z.encoding).encode(example)
-        }
-        var plan = TrainingPlan(steps: 6, learningRate: 1e-2)
-        plan.batchSize = 8
-        var losses: [Double] = []
-        let outcome = try Trainer(model: model, adapter: z, examples: rows, plan: plan)
-            .run(report: { if case .step(let step) = $0 { losses.append(step.loss) } })
-        for parameter in z.parameters.all {
-            let same =
-                try outcome.parameters.tensor(parameter.name).elements(Float.self)
-                == parameter.tensor.elements(Float.self)
-            #expect(same == !parameter.name.hasSuffix(SkillTensor.router), "\(parameter.name)")
-        }
-        var adapted = z
-        adapted.parameters = outcome.parameters
-        let folder = try scratch.folder("z")
-        try adapted.write(to: folder, for: model)
-        let read = try Adapter.read(folder, for: model)
-        #expect(read.parameters.count == maps * 4 * 3 && read.encoding.tasks == ["new"])
-        let merged = try read.method.mergedWeights(read.parameters, model: model.transformer)
-        #expect(merged?.count == maps)
-
-        let mu = try adapter(method("mhr", ["tune": "mu"]), tasks: ["new"], from: trained)
-        #expect(mu.method.name == "lora" && mu.encoding.tasks.isEmpty)
-        #expect(
-            mu.parameters.count == 2 * LinearTargets.all(model.configuration).reduce(0) { $0 + $1.inputs + $1.outputs })
-        try mu.write(to: scratch.folder("mu"), for: model)
-    }
-
-    @Test func `a task that the inventory knows goes on with its routing`() throws {
-        let inventory = try shaken(adapter(method()))
-        let more = try adapter(
-            method(), tasks: ["four", "two"], from: (inventory.method, inventory.parameters))
-        for (before, after) in try zip(SkillSite.all(inventory.parameters), SkillSite.all(more.parameters)) {
-            #expect(after.router.shape == [2, 12])
-            #expect(try after.router.at(1).elements(Float.self) == before.router.at(1).elements(Float.self))
-            #expect(try after.router.at(0).abs().max().item() <= 1e-3)
-        }
-    }
-
-    @Test func `what cannot be gone on from is refused in a sentence`() throws {
-        for tune in ["z", "mu"] {
-            let bare = #expect(throws: HoneError.self) { try adapter(method("mhr", ["tune": tune])) }
-            #expect(bare?.code == .usage && bare?.message.contains("--init-adapter") == true)
-        }
-        let lora = try adapter(Methods.make("lora"))
-        let plain = #expect(throws: HoneError.self) {
-            try adapter(method("mhr", ["tune": "z"]), from: (lora.method, lora.parameters))
-        }
-        #expect(plain?.message == "holds an adapter of `lora`, not of `mhr`: `tune=z` needs an inventory of skills")
-        let whole = try adapter(method())
-        #expect(throws: HoneError.self) { try adapter(method("poly"), from: (whole.method, whole.parameters)) }
-        let divided = #expect(throws: HoneError.self) { try adapter(method("mhr", ["splits": "16"])) }
-        #expect(divided?.code == .mismatch && divided?.item == "layers.0.attention.key")
-        #expect(divided?.message == "16 splits do not divide the 8 x 16 matrix")
-        let ranked = #expect(throws: HoneError.self) { try adapter(method("mhr", ["rank": "9"])) }
-        #expect(ranked?.item == "layers.0.attention.key")
-    }
-
     @Test func `blocks mixed alike are Poly, and one skill is LoRA of alpha 1`() throws {
         let cut = try shaken(adapter(method(), tasks: []))
         let rows = try TinyTask.generation(rows: 6).examples.map(ExampleEncoder(model, options: options([])).encode)
@@ -359,38 +264,6 @@ import Testing
             lora.parameters.set(site.path + ".lora_B", try site.inventory.up.at(0).at(0).transpose(0, 1).contiguous())
         }
         for (one, other) in try zip(losses(single), losses(lora)) { #expect(abs(one - other) < 1e-5) }
-    }
-
-    /// The rate by which skills move as their mean does: Adam's steps do not depend on the gradient's size, but for what keeps them
-    /// from dividing by zero; of gradients themselves each of three skills gets a third.
-    @Test(
-        "under even weights, all skills move their mean as the mean alone moves",
-        arguments: [(TrainingPlan.Rule.adamW, 1e-3, 1.0), (.gradientDescent, 1e-2, 3.0)])
-    func mean(rule: TrainingPlan.Rule, rate: Double, factor: Double) throws {
-        // Plainly apart skills, weights that stay even.
-        let skills = try shaken(adapter(method("mhr", ["routing-rate": "0"]), tasks: ["only"]))
-        for site in try SkillSite.all(skills.parameters) { try site.router.fillInPlace(0) }
-        let mean = try adapter(
-            method("mhr", ["tune": "mu"]), tasks: ["only"], from: (skills.method, skills.parameters))
-        let rows = try TinyTask.generation(rows: 24).examples.map(
-            ExampleEncoder(model, options: options(["only"])).encode)
-        var plan = TrainingPlan(steps: 20, learningRate: rate * factor)
-        plan.batchSize = 8
-        plan.rule = rule
-        let all = try Trainer(model: model, adapter: skills, examples: rows, plan: plan).run().parameters
-        plan.learningRate = rate
-        let alone = try Trainer(model: model, adapter: mean, examples: rows, plan: plan).run().parameters
-        var largest = 0.0
-        var moved = 0.0
-        for site in try SkillSite.all(all) {
-            let own = try site.inventory.mean()
-            for (found, part) in [(own.down, ".lora_A"), (own.up, ".lora_B")] {
-                let after = try alone.tensor(site.path + part)
-                largest = max(largest, try (found - after).abs().max().item())
-                moved = max(moved, try (after - mean.parameters.tensor(site.path + part)).abs().max().item())
-            }
-        }
-        #expect(largest < 1e-3 * moved && moved > 2e-3, "\(largest) \(moved)")
     }
 
     @Test(arguments: ["llama-poly", "llama-mhr", "bert-mhr"])

@@ -10,12 +10,12 @@ import Testing
 
 /// What soft injection, function vectors and task vectors must hold, on small models.
 @Suite struct SoftInjectionTests {
-    private let scratch: TemporaryFolder
-    private let task = TinyTask.generation()
+    let scratch: TemporaryFolder
+    let task = TinyTask.generation()
 
     init() throws { scratch = try TemporaryFolder() }
 
-    private func adapter(_ method: String = "site", _ settings: [String: String] = [:], on model: BaseModel) throws
+    func adapter(_ method: String = "site", _ settings: [String: String] = [:], on model: BaseModel) throws
         -> Adapter
     {
         var typed = settings
@@ -27,7 +27,7 @@ import Testing
             encoding: .init(maximumLength: 40, marksCompletions: true), seed: 5)
     }
 
-    private func trainer(
+    func trainer(
         _ adapter: Adapter, on model: BaseModel, steps: Int = 1, seed: UInt64 = 11, examples: [Example]? = nil,
         validate: ((ParameterSet, Int) throws -> ValidationPoint)? = nil
     ) throws -> Trainer {
@@ -43,7 +43,7 @@ import Testing
     }
 
     /// With the task read, and λ as given.
-    private func read(_ adapter: Adapter, on model: BaseModel, logits: Double? = nil, seed: UInt64 = 11) throws
+    func read(_ adapter: Adapter, on model: BaseModel, logits: Double? = nil, seed: UInt64 = 11) throws
         -> Adapter
     {
         var done = adapter
@@ -56,18 +56,18 @@ import Testing
         return done
     }
 
-    private func attached(_ adapter: Adapter, to model: Transformer) throws -> Transformer {
+    func attached(_ adapter: Adapter, to model: Transformer) throws -> Transformer {
         try model.attaching(adapter.method.attachments(adapter.parameters, model: model, dropout: nil))
     }
 
-    private func next(_ transformer: Transformer, after prompt: [Int]) throws -> [Float] {
+    func next(_ transformer: Transformer, after prompt: [Int]) throws -> [Float] {
         try withoutGradients {
             let states = try transformer.states(TokenBatch([prompt])).at(-1, dimension: 1)
             return try transformer.logits(states).elements(Float.self)
         }
     }
 
-    private func distance(_ left: [Float], _ right: [Float]) -> Float {
+    func distance(_ left: [Float], _ right: [Float]) -> Float {
         left.count == right.count ? zip(left, right).map { abs($0 - $1) }.max() ?? 0 : .infinity
     }
 
@@ -276,89 +276,6 @@ import Testing
         }.run()
         #expect(Set(seen.keys) == Set(1...6))
         #expect(try outcome.parameters.tensor(name).elements() == seen[keep == "best" ? 3 : 6])
-    }
-
-    @Test func `a function vector is the sum of its heads' means behind the output projection`() throws {
-        let model = try TinyModel.llama.load(in: scratch)
-        let own = try read(adapter("fv", ["layer": "1"], on: model), on: model)
-        let vector = try own.parameters.tensor("layers.1.vector")
-        var effects: [String: [Double]] = [:]
-        for site in model.configuration.headSites {
-            effects[site.path] = try own.parameters.tensor(site.path + ".effect").elements()
-        }
-        let chosen = HeadRanking(scores: effects, of: model.configuration).entries.prefix(2).map(\.head)
-        let context = try Self.context(
-            model, task: task, seed: 11, plan: TrainingPlan(steps: 1, learningRate: 1))
-        let source = try FewShotPrompts(context, shots: 2, for: "fv")
-        let prompts = try source.draw(5, shots: 2, purpose: "prompts")
-        let sites = model.configuration.headSites
-        let means = try model.transformer.meanPromptEnds(prompts, at: sites.map(\.path), padId: model.padId)
-        // All heads but the chosen ones set to nothing: what is left goes through the output projection.
-        var expected = try Tensor.zeros([model.configuration.width])
-        for site in sites {
-            let mean = try #require(means[site.path])
-            let masks = (0..<site.count).map { chosen.contains(Head(site: site.path, number: $0)) ? Float(1) : 0 }
-            let kept = try (mean * Tensor(masks, shape: [site.count, 1])).reshaped([1, -1])
-            let weight = try #require(model.transformer.weights[site.output + ".weight"])
-            expected = try expected + kept.linear(weight).reshaped([-1])
-        }
-        #expect(try distance(vector.elements(), expected.elements()) < 1e-5)
-        // The effect of one head, by hand.
-        let trials = try source.draw(3, shots: 2, purpose: "trials", shuffled: true)
-        let site = sites[1]
-        let mean = try #require(means[site.path]).at(2)
-        let probabilities = try [false, true].map { replaces in
-            try withoutGradients {
-                try trials.reduce(0.0) { sum, trial in
-                    var attachments = Attachments()
-                    if replaces { attachments.states[site.path] = [LastHead(number: 2, value: mean)] }
-                    let transformer = try model.transformer.attaching(attachments)
-                    let last = try transformer.states(TokenBatch([trial.tokens])).at(-1, dimension: 1)
-                    let shares = try transformer.logits(last).softmax(-1).elements(Double.self)
-                    return sum + shares[trial.answer] / 3
-                }
-            }
-        }
-        #expect(abs(probabilities[1] - probabilities[0] - (effects[site.path]?[2] ?? 0)) < 1e-6)
-    }
-
-    /// Replaces one head's output at the last position of a single row.
-    private struct LastHead: StateAttachment {
-        let number: Int
-        let value: Tensor
-
-        func state(_ state: Tensor) throws -> Tensor {
-            let copy = try state.contiguous().cloned()
-            try copy.at(0).at(-1).at(number).copyInPlace(value)
-            return copy
-        }
-    }
-
-    @Test func `a task vector takes the place of the state behind its layer`() throws {
-        let model = try TinyModel.llama.load(in: scratch)
-        let own = try read(adapter("tv", ["layer": "0"], on: model), on: model)
-        let vector = try own.parameters.tensor("layers.0.vector")
-        let after = StateRecorder()
-        var attachments = try own.method.attachments(own.parameters, model: model.transformer, dropout: nil)
-        attachments.states["layers.0"]?.append(after)
-        _ = try withoutGradients { try model.transformer.attaching(attachments).states(TokenBatch([[5, 9, 11]])) }
-        #expect(try after.states[0].at(0).at(2).elements(Float.self) == vector.elements(Float.self))
-        let bare = StateRecorder()
-        var observed = Attachments()
-        observed.states["layers.0"] = [bare]
-        _ = try withoutGradients { try model.transformer.attaching(observed).states(TokenBatch([[5, 9, 11]])) }
-        for place in [0, 1] {
-            let (changed, before) = (try after.states[0].at(0).at(place), try bare.states[0].at(0).at(place))
-            #expect(try distance(changed.elements(), before.elements()) < 1e-6)
-        }
-        // Without a layer, the one with the least loss is taken.
-        let chosen = try read(adapter("tv", on: model), on: model)
-        func loss(_ adapter: Adapter) throws -> Double {
-            let specialist = try Specialist(base: model, adapter: adapter)
-            return try specialist.targetLosses(task.examples.map(specialist.encoder.encode)).reduce(0) { $0 + $1.loss }
-        }
-        let losses = try (0..<2).map { try loss(read(adapter("tv", ["layer": "\($0)"], on: model), on: model)) }
-        #expect(try abs(loss(chosen) - (losses.min() ?? 0)) < 1e-3)
     }
 
     @Test func `misuse is refused in one sentence`() throws {

@@ -110,14 +110,16 @@ public struct ComparisonTable: Sendable {
     /// A score whose difference to the reference has an interval on one side of zero is marked ▲ or ▼.
     public func scores(of task: String) -> (titles: [String], cells: [[String]]) {
         let own = lines.filter { $0.task == task }
-        func distinct(_ part: (Line) -> String) -> [String] {
-            own.map(part).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
-        }
-        let rows = distinct(\.rows)
-        let cells = distinct(\.method).map { method in
+        let rows = ComparisonTable.distinct(own.map(\.rows))
+        let cells = ComparisonTable.distinct(own.map(\.method)).map { method in
             [method] + rows.map { rows in own.first { $0.method == method && $0.rows == rows }.map(marked) ?? "" }
         }
         return (["method"] + rows.map { $0 == "all" ? "all rows" : "\($0) rows" }, cells)
+    }
+
+    /// Each name once, where it first comes.
+    private static func distinct(_ names: [String]) -> [String] {
+        names.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 
     private func marked(_ line: Line) -> String {
@@ -137,7 +139,7 @@ public struct ComparisonTable: Sendable {
             let rule = "|" + Array(repeating: "---", count: titles.count).joined(separator: "|") + "|"
             return ([row(titles), rule] + cells.map(row)).joined(separator: "\n") + "\n"
         }
-        let tasks = lines.map(\.task).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+        let tasks = ComparisonTable.distinct(lines.map(\.task))
         let marks = reference.map {
             "▲, ▼: the interval of the difference to \($0), seed by seed, lies above, below zero.\n\n"
         }

@@ -69,7 +69,11 @@ public struct AdapterCollection {
     /// - Throws: `HoneError` with code `.mismatch` where some are of another base model than others.
     public func examples(vectors folder: String) throws -> [GeneratorExamples] {
         let files = tasks.flatMap { $0.folders + [folder + "/" + $0.name + ".safetensors"] }.filter(FileStatus.exists)
-        for file in files.dropFirst() { try AdapterCollection.checkBase(of: file, sameAs: files[0]) }
+        var first: (path: String, base: String)?
+        for file in files {
+            guard let own = try AdapterCollection.base(of: file) else { continue }
+            if let first { try AdapterCollection.check(own, of: file, sameAs: first) } else { first = (file, own) }
+        }
         return try tasks.map { task in
             let file = folder + "/" + task.name + ".safetensors"
             guard FileStatus.exists(file) else {
@@ -86,8 +90,13 @@ public struct AdapterCollection {
     /// Checks that an adapter folder, a generator's folder or a task vector is of the base model that another is of, where both
     /// tell.
     public static func checkBase(of path: String, sameAs other: String) throws {
-        guard let own = try base(of: path), let given = try base(of: other), own != given else { return }
-        throw HoneError(.mismatch, "is of another base model than \(other)", file: path)
+        guard let own = try base(of: path), let given = try base(of: other) else { return }
+        try check(own, of: path, sameAs: (other, given))
+    }
+
+    private static func check(_ own: String, of path: String, sameAs other: (path: String, base: String)) throws {
+        guard own != other.base else { return }
+        throw HoneError(.mismatch, "is of another base model than \(other.path)", file: path)
     }
 
     /// The fingerprint of the base model of an adapter folder, a generator's folder or a task vector; `nil` where it does not tell.

@@ -94,9 +94,10 @@ public struct GeneratorEvaluation {
         self.seed = seed
         let generator = try AdapterGenerator.read(folder)
         self.generator = generator
+        let names = Set(generator.tasks.map(\.name))
         let all = try collection.tasks.map { task in
-            var condition: [Float]
-            if let vectors, !generator.tasks.contains(where: { $0.name == task.name }) {
+            let condition: [Float]
+            if let vectors, !names.contains(task.name) {
                 let file = vectors + "/" + task.name + ".safetensors"
                 try AdapterCollection.checkBase(of: file, sameAs: folder)
                 condition = try TaskEmbedding.read(file)
@@ -107,8 +108,8 @@ public struct GeneratorEvaluation {
                 name: task.name, condition: condition,
                 adapters: try task.folders.map { ($0, try AdapterCollection.tensors($0)) })
         }
-        examples = all.filter { task in generator.tasks.contains { $0.name == task.name } }
-        heldOut = all.filter { task in !generator.tasks.contains { $0.name == task.name } }
+        examples = all.filter { names.contains($0.name) }
+        heldOut = all.filter { !names.contains($0.name) }
     }
 
     /// How far generated adapters are from trained ones, and what everything takes on disk.
@@ -161,7 +162,7 @@ public struct GeneratorEvaluation {
         guard let task = (examples + heldOut).first(where: { $0.name == name }), let last = task.adapters.last else {
             throw HoneError(.usage, "none of the adapters is of this task", item: "--data \(name)")
         }
-        let isLearned = generator.tasks.contains { $0.name == name }
+        let isLearned = !heldOut.contains { $0.name == name }
         let source = isLearned ? AdapterGenerator.taskFolder(name, in: folder) : last.file
         guard FileStatus.exists(source + "/hone.json") else {
             throw HoneError(
