@@ -53,11 +53,9 @@ struct TaskVectorCommand: ParsableCommand {
         let recorded = try adapter.flatMap { try JSON.read(file: $0 + "/hone.json")["base"]?["folder"]?.string }
         let base = try BaseModel(DefaultModel.location(model ?? recorded))
         if let adapter { return try Specialist(base: base, adapter: Adapter.read(adapter, for: base)) }
-        // With nothing attached: the method does not matter.
-        let bare = Adapter(
-            method: try Methods.make("lora"),
+        let bare = try Adapter.bare(
             task: task.kind == .classification ? .classification(classes: task.labels.count) : .generation,
-            labels: task.labels, parameters: ParameterSet(), encoding: .init(maximumLength: maximumLength))
+            labels: task.labels, encoding: .init(maximumLength: maximumLength))
         return try Specialist(base: base, adapter: bare)
     }
 }

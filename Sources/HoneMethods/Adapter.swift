@@ -30,6 +30,27 @@ public struct Adapter {
         self.encoding = encoding
     }
 
+    /// The base as it is, for a task: nothing is attached, and there is no head.
+    public static func bare(
+        task: TaskShape, labels: [String] = [], encoding: ExampleEncoder.Options = .init()
+    ) throws -> Adapter {
+        // Without parameters every method that stands in for weights is the base.
+        Adapter(
+            method: try Methods.make("full"), task: task, labels: labels, parameters: ParameterSet(), encoding: encoding
+        )
+    }
+
+    /// The base as it is with this adapter's task and head.
+    public var detached: Adapter {
+        get throws {
+            var bare = try Adapter.bare(task: task, labels: labels, encoding: encoding)
+            for parameter in parameters.all where parameter.group == .head {
+                bare.parameters.set(parameter.name, parameter.tensor, group: .head)
+            }
+            return bare
+        }
+    }
+
     /// A fresh adapter: the method's initial parameters and a fresh head where the task needs one.
     ///
     /// - Parameter earlier: another adapter's method and tensors to go on from, as the method says.

@@ -30,9 +30,7 @@ struct Forgetting {
         guard rows.count >= 3 else {
             throw HoneError(.badData, "at least three texts are needed to see what is forgotten", item: "--untouched")
         }
-        let bare = Adapter(
-            method: try Methods.make("full"), task: generates ? .generation : .classification(classes: 2), labels: [],
-            parameters: ParameterSet(), encoding: .init())
+        let bare = try Adapter.bare(task: generates ? .generation : .classification(classes: 2))
         before = try Forgetting.behaviour(of: Specialist(base: model, adapter: bare), rows)
     }
 

@@ -183,12 +183,7 @@ public struct GeneratorEvaluation {
             try AtomicFolder.makeWithParents(scratch)
             try AdapterGenerator.writeAdapter(tensors, to: scratch, like: source)
             var adapter = try Adapter.read(scratch, for: model)
-            if !attached {
-                adapter.method = try Methods.make("full")
-                for parameter in adapter.parameters.all where parameter.group != .head {
-                    adapter.parameters.remove(parameter.name)
-                }
-            }
+            if !attached { adapter = try adapter.detached }
             let specialist = try Specialist(base: model, adapter: adapter)
             return try Evaluation.measure(specialist, on: rows, split: name, generates: false, seed: seed).json
         }

@@ -77,16 +77,11 @@ public struct Grafting: Method {
     /// Solves the head on the frozen model's vectors.
     public func prepare(_ parameters: inout ParameterSet, _ context: TrainingContext) throws {
         // A graft that is trained further keeps the head that it was made with.
-        guard case .classification(let classes) = context.task,
+        guard case .classification = context.task,
             Grafting.graft(in: parameters, for: context.model.configuration) == nil
         else { return }
-        let probe = LinearProbe(try MethodSettings(LinearProbe.card))
-        let bare = Adapter(
-            method: probe, task: context.task, labels: context.labels,
-            parameters: ParameterSet(), encoding: context.encoding)
-        let features = try Specialist(base: context.model, adapter: bare).features(context.rows)
-        let solved = try probe.solve(
-            features: features, labels: context.rows.map { $0.label ?? 0 }, classes: classes)
+        let solved = try LinearProbe(MethodSettings(LinearProbe.card)).solve(
+            context.rows, on: context.model, labels: context.labels, encoding: context.encoding)
         for parameter in solved.all { parameters.set(parameter.name, parameter.tensor, group: .head) }
     }
 
