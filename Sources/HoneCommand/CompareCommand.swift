@@ -14,7 +14,8 @@ struct CompareCommand: ParsableCommand {
         discussion: """
             Every method gets the same rows, the same start, the same number of learning rates and steps. Seeds draw the \
             rows; figures are means over seeds with Student's interval, differences are taken seed by seed. The folder keeps \
-            one line a measurement (records.jsonl) and the table (table.md); the same command goes on where it was stopped.
+            one line a measurement (records.jsonl) and the table (table.md); the same command goes on where it was stopped. \
+            Started several times at once, the commands share the work.
 
               hone compare data/trec data/sst2 --methods probe,lora,full --rows 16,64,all --out comparisons/encoders
               hone compare rows.jsonl --methods "lora;lora:rank=2;bitfit" --untouched text.txt --out comparisons/mine
@@ -89,6 +90,10 @@ struct CompareCommand: ParsableCommand {
                     record.reason.isEmpty
                     ? String(format: "%.4f in %.1f s", record.score, record.seconds) : record.reason
                 progress.note("\(key.task), \(key.rows) rows, seed \(key.seed): \(key.method) \(figure)")
+            case .left(let keys):
+                Console.error(
+                    "warning: another process is still at \(keys.count) of the measurements; the same command then "
+                        + "gives the whole table")
             }
         }
         progress.clear()

@@ -46,6 +46,29 @@ struct CompareCommandTests {
         #expect(table.contains("±") && table.contains("| 4 rows | all rows |"))
     }
 
+    @Test func `commands at work in one folder share the measurements`() async throws {
+        let workshop = try Workshop()
+        let data = try workshop.tickets(rows: 240)
+        let methods = "probe,bitfit,lora,ia3"
+        let both = try await withThrowingTaskGroup(of: HoneProcess.Result.self) { group in
+            for _ in 0..<2 { group.addTask { try run(workshop, data, methods: methods, seeds: 2) } }
+            return try await group.reduce(into: [HoneProcess.Result]()) { $0.append($1) }
+        }
+        for result in both { #expect(result.code == 0, "\(result.error)") }
+        let lines = try String(contentsOfFile: workshop.out + "/records.jsonl", encoding: .utf8).split(separator: "\n")
+        let keys = try lines.map { line in
+            let record = try JSON.parse(String(line))
+            return ["task", "rows", "method", "seed"].map { record[$0]?.text() ?? "" }
+        }
+        #expect(keys.count == 16)
+        #expect(Set(keys).count == 16)
+        let whole = try run(workshop, data, methods: methods, seeds: 2)
+        #expect(try JSON.parse(whole.output)["records"]?.array?.count == 16)
+        #expect(
+            Set(try FileManager.default.contentsOfDirectory(atPath: workshop.out))
+                == ["comparison.json", "records.jsonl", "table.md"])
+    }
+
     @Test func `scores that differ surely from the reference are marked`() throws {
         func records(_ method: String, _ scores: [Double]) throws -> [ComparisonRecord] {
             try scores.enumerated().map { seed, score in

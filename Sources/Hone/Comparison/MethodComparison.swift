@@ -60,6 +60,8 @@ public struct MethodComparison {
         case begin(ComparisonRecord.Key)
         /// One is done.
         case done(ComparisonRecord)
+        /// Nothing is left but what other processes in the same folder are measuring.
+        case left([ComparisonRecord.Key])
     }
 
     /// The choices.
@@ -131,13 +133,15 @@ public struct MethodComparison {
         return try Methods.make(String(name), typed: typed)
     }
 
-    /// Measures what is not measured yet: first every method with the first seed, then with the next.
+    /// Measures what is not measured yet: first every method with the first seed, then with the next. What another process
+    /// is measuring in the same folder is left to it.
     ///
     /// - Parameter shouldStop: asked between steps; what is measured by then is kept.
     /// - Returns: all records, those of earlier runs among them, in the order of the table.
     public func run(shouldStop: @escaping () -> Bool, report: (Event) throws -> Void) throws -> [ComparisonRecord] {
-        let store = try ComparisonStore(folder: options.out, identity: identity)
-        var records = store.records
+        var store = try ComparisonStore(folder: options.out, identity: identity)
+        defer { store.finish() }
+        var left: [ComparisonRecord.Key] = []
         let bench = ComparisonBench(
             model: model, options: options, forgetting: forgetting, shouldStop: shouldStop)
         for seed in 0..<options.seeds {
@@ -146,29 +150,38 @@ public struct MethodComparison {
                     func key(_ method: String, seed: Int) -> ComparisonRecord.Key {
                         .init(task: task.name, rows: rows.map(String.init) ?? "all", method: method, seed: seed)
                     }
-                    let pending = methods.filter { records[key($0.name, seed: seed)] == nil }
-                    guard !pending.isEmpty else { continue }
+                    let pending = methods.filter { store.records[key($0.name, seed: seed)] == nil }
                     // Rows are drawn, and the head that all start from is solved, once for all methods.
-                    let draw = try task.draw(rows: rows, seed: seed)
+                    var drawn: ComparisonTask.Draw?
                     for (name, method) in pending {
-                        if shouldStop() { return ordered(records) }
+                        if shouldStop() { return ordered(store.records) }
                         let key = key(name, seed: seed)
+                        guard let claim = try store.claim(key) else {
+                            left.append(key)
+                            continue
+                        }
+                        defer { withExtendedLifetime(claim) {} }
+                        let draw = try drawn ?? task.draw(rows: rows, seed: seed)
+                        drawn = draw
                         try report(.begin(key))
                         let record = try bench.measure(
                             method, key: key, task: task, draw: draw,
                             tuning: { seed == 0 ? draw : try task.draw(rows: rows, seed: 0) },
                             learningRate: (0..<options.seeds).lazy.compactMap {
-                                records[.init(task: key.task, rows: key.rows, method: name, seed: $0)]?.learningRate
+                                store.records[.init(task: key.task, rows: key.rows, method: name, seed: $0)]?
+                                    .learningRate
                             }.first)
-                        guard let record else { return ordered(records) }
-                        records[key] = record
+                        guard let record else { return ordered(store.records) }
                         try store.write(record)
                         try report(.done(record))
                     }
                 }
             }
         }
-        return ordered(records)
+        try store.refresh()
+        left = left.filter { store.records[$0] == nil }
+        if !left.isEmpty { try report(.left(left)) }
+        return ordered(store.records)
     }
 
     /// What must be the same for records to stand in one table.
