@@ -24,7 +24,9 @@ public final class FileLock: Sendable {
     /// - Throws: `HoneError` (`.fileSystem`) where the file cannot be opened.
     public static func claim(_ path: String) throws -> FileLock? {
         try FileProblem.checkPath(path)
+        var rounds = 0
         while true {
+            rounds += 1
             let number = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o666)
             guard number >= 0 else { throw FileProblem.error("cannot open", path, errno) }
             let lock = FileLock(FileDescriptor(number: number, path: path))
@@ -32,14 +34,14 @@ public final class FileLock: Sendable {
                 if errno == EWOULDBLOCK { return nil }
                 if errno != EINTR { break }
             }
-            // Who had it may have removed the file: others would then lock a new one.
+            // Who had it may have removed the file: others would then lock a new one. Where files have no lasting identity, the
+            // lock is taken as it is.
             var held = stat()
             var named = stat()
-            if fstat(number, &held) == 0, lstat(path, &named) == 0, held.st_ino == named.st_ino,
-                held.st_dev == named.st_dev
-            {
-                return lock
-            }
+            let isNamed =
+                fstat(number, &held) == 0 && lstat(path, &named) == 0 && held.st_ino == named.st_ino
+                && held.st_dev == named.st_dev
+            if isNamed || rounds == 100 { return lock }
         }
     }
 }

@@ -25,7 +25,7 @@ at::Tensor wide(const at::Tensor &tensor) { return tensor.to(at::kFloat); }
 // `beta · sum + alpha · made`, rounded once. What is multiplied with zero does not count, be it infinite.
 at::Tensor onto(const at::Tensor &sum, at::Tensor made, const at::Scalar &beta, const at::Scalar &alpha) {
     if (alpha.toDouble() != 1) made.mul_(alpha);
-    if (beta.toDouble() != 0) made = made.add_(wide(sum), beta);
+    if (beta.toDouble() != 0) made.add_(wide(sum), beta);
     return made.to(at::kBFloat16);
 }
 
@@ -45,7 +45,7 @@ at::Tensor addmm(const at::Tensor &sum, const at::Tensor &a, const at::Tensor &b
 at::Tensor &addmm_(at::Tensor &sum, const at::Tensor &a, const at::Tensor &b, const at::Scalar &beta,
                    const at::Scalar &alpha) {
     if (!is_ours(a, b, 2)) return at::cpu::addmm_(sum, a, b, beta, alpha);
-    return sum.copy_(onto(sum, wide_mm(a, b), beta, alpha));
+    return sum.copy_(hone::addmm(sum, a, b, beta, alpha));
 }
 
 at::Tensor bmm(const at::Tensor &a, const at::Tensor &b) {
@@ -62,7 +62,7 @@ at::Tensor baddbmm(const at::Tensor &sum, const at::Tensor &a, const at::Tensor 
 at::Tensor &baddbmm_(at::Tensor &sum, const at::Tensor &a, const at::Tensor &b, const at::Scalar &beta,
                      const at::Scalar &alpha) {
     if (!is_ours(a, b, 3)) return at::cpu::baddbmm_(sum, a, b, beta, alpha);
-    return sum.copy_(onto(sum, at::cpu::bmm(wide(a), wide(b)), beta, alpha));
+    return sum.copy_(hone::baddbmm(sum, a, b, beta, alpha));
 }
 
 // libtorch warns of every replaced kernel; this one is meant.

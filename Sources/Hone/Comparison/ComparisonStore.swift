@@ -81,12 +81,15 @@ struct ComparisonStore {
 
     /// Takes a measurement on; `nil` where another process is at it, or has made it.
     mutating func claim(_ key: ComparisonRecord.Key) throws -> Claim? {
+        // Under the folder's lock no other process takes the folder of claims away meanwhile.
+        let whole = try FileLock.waiting(forFolder: folder)
+        defer { withExtendedLifetime(whole) {} }
         try AtomicFolder.makeWithParents(claims)
         let name = FileHash.sha256(of: "\(key.task)\n\(key.rows)\n\(key.method)\n\(key.seed)")
         let path = claims + "/" + name.prefix(32)
         guard let lock = try FileLock.claim(path) else { return nil }
         let claim = Claim(path: path, lock: lock)
-        try refresh()
+        try read()
         return records[key] == nil ? claim : nil
     }
 
@@ -111,5 +114,9 @@ struct ComparisonStore {
     }
 
     /// Clears away what claims have left, where no other process has one.
-    func finish() { rmdir(claims) }
+    func finish() {
+        guard let lock = try? FileLock.waiting(forFolder: folder) else { return }
+        rmdir(claims)
+        withExtendedLifetime(lock) {}
+    }
 }
