@@ -2,7 +2,7 @@
 """Trains a byte-level BPE tokenizer with the `tokenizers` package, for Hone's trainer to be compared with.
 
     trainer_parity.py OUT FILE... [--size 8000]     # writes OUT/trained.json and OUT/texts.jsonl
-    HONE_PARITY_TRAINER=OUT swift test --filter BytePairTrainerTests
+    HONE_PARITY_TRAINER=OUT make test TEST="--filter BytePairTrainerTests"
 
 Every string in the files (JSONL or plain lines) is a text. Both sides start from the 256 bytes and one special token.
 """

@@ -26,6 +26,9 @@ final class Workshop: Sendable {
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
 
+    /// Several commands of one test may ask for the same fixture at once.
+    private let copying = NSLock()
+
     /// Where the run under test goes.
     var out: String { folder + "/out" }
 
@@ -51,12 +54,15 @@ final class Workshop: Sendable {
         let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .appendingPathComponent("HoneModelsTests/Fixtures/\(name)").path
         let path = folder + "/" + name
-        guard !FileManager.default.fileExists(atPath: path) else { return path }
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        for file in try FileManager.default.contentsOfDirectory(atPath: source) where !file.hasPrefix("reference") {
-            try FileManager.default.copyItem(atPath: source + "/" + file, toPath: path + "/" + file)
+        return try copying.withLock {
+            guard !FileManager.default.fileExists(atPath: path) else { return path }
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            for file in try FileManager.default.contentsOfDirectory(atPath: source)
+            where !file.hasPrefix("reference") {
+                try FileManager.default.copyItem(atPath: source + "/" + file, toPath: path + "/" + file)
+            }
+            return path
         }
-        return path
     }
 
     /// Changes the JSON object in a file.
@@ -108,8 +114,9 @@ final class Workshop: Sendable {
 
     /// One thread, so that numbers repeat and tests do not fight for the machine.
     static func withThreads(_ arguments: [String]) -> [String] {
-        let takesThreads = ["fit", "train", "eval", "predict", "score", "generate", "chat", "embed"].contains(
-            arguments.first)
+        let takesThreads = [
+            "fit", "train", "compare", "eval", "predict", "score", "generate", "chat", "embed",
+        ].contains(arguments.first)
         return takesThreads && !arguments.contains { $0.hasPrefix("--threads") } && !arguments.contains("--help")
             ? arguments + ["--threads", "1"] : arguments
     }

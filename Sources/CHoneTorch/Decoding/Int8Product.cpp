@@ -63,7 +63,7 @@ HONE_INLINE void plain_tile(const Tiles &tiles, int64_t tile, int64_t row, float
 #if defined(__x86_64__)
 
 bool has_byte_products() {
-    static const bool has = has_wide_vectors() && __builtin_cpu_supports("avx512vnni");
+    static const bool has = vectors() == Vectors::avx512 && __builtin_cpu_supports("avx512vnni");
     return has;
 }
 
@@ -108,24 +108,61 @@ HONE_BYTES void byte_tile_alone(const Tiles &tiles, int64_t tile, int64_t row, f
     byte_tile<rows>(tiles, tile, row, result);
 }
 
-#endif
+// AVX2 multiplies unsigned with signed bytes into sums of two, in sixteen bits: the input's sign goes to the weight, whose 128 are
+// taken off, so that a sum is at most 2 · 127 · 127 and fits.
+template <int rows>
+HONE_AVX2 void half_tile(const Tiles &tiles, int64_t tile, int64_t row, float *result) {
+    const __m256i flip = _mm256_set1_epi8(-128), ones = _mm256_set1_epi16(1);
+    __m256 sums[rows][2];
+    for (int r = 0; r < rows; ++r) sums[r][0] = sums[r][1] = _mm256_setzero_ps();
+    for (int64_t b = 0; b < tiles.blocks; ++b) {
+        const uint8_t *weights = tiles.weights + (tile * tiles.blocks + b) * tile_bytes;
+        __m256i whole[rows][2];
+        for (int r = 0; r < rows; ++r) whole[r][0] = whole[r][1] = _mm256_setzero_si256();
+        for (int64_t four = 0; four < block; four += 4) {
+            const uint8_t *of = weights + four * output_unit;
+            _mm_prefetch(reinterpret_cast<const char *>(of) + 4 * tile_bytes, _MM_HINT_T0);
+            __m256i w[2];
+            for (int h = 0; h < 2; ++h) {
+                w[h] = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(of + 32 * h)), flip);
+            }
+            for (int r = 0; r < rows; ++r) {
+                int32_t numbers;
+                __builtin_memcpy(&numbers, tiles.inputs + (row + r) * tiles.stride + b * block + four, sizeof numbers);
+                const __m256i x = _mm256_set1_epi32(numbers), size = _mm256_abs_epi8(x);
+                for (int h = 0; h < 2; ++h) {
+                    const __m256i twos = _mm256_maddubs_epi16(size, _mm256_sign_epi8(w[h], x));
+                    whole[r][h] = _mm256_add_epi32(whole[r][h], _mm256_madd_epi16(twos, ones));
+                }
+            }
+        }
+        const float *scale = tiles.weight_scales + (tile * tiles.blocks + b) * output_unit;
+        for (int r = 0; r < rows; ++r) {
+            const __m256 own = _mm256_set1_ps(tiles.input_scales[(row + r) * tiles.blocks + b]);
+            for (int h = 0; h < 2; ++h) {
+                const __m256 share = _mm256_mul_ps(_mm256_loadu_ps(scale + 8 * h), own);
+                sums[r][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole[r][h]), share, sums[r][h]);
+            }
+        }
+    }
+    for (int r = 0; r < rows; ++r) {
+        for (int h = 0; h < 2; ++h) _mm256_storeu_ps(result + r * output_unit + 8 * h, sums[r][h]);
+    }
+}
 
-template <int rows>
-HONE_WIDE void wide_tile(const Tiles &tiles, int64_t tile, int64_t row, float *result) {
-    plain_tile<rows>(tiles, tile, row, result);
-}
-template <int rows>
-void narrow_tile(const Tiles &tiles, int64_t tile, int64_t row, float *result) {
-    plain_tile<rows>(tiles, tile, row, result);
-}
+#endif
 
 template <int rows>
 void some_rows(const Tiles &tiles, int64_t tile, int64_t row, float *result, bool portable) {
 #if defined(__x86_64__)
     if (has_byte_products() && !portable) return byte_tile_alone<rows>(tiles, tile, row, result);
+    if (vectors() != Vectors::plain && !portable) {
+        constexpr int together = rows < 2 ? rows : 2;
+        for (int r = 0; r < rows; r += together) half_tile<together>(tiles, tile, row + r, result + r * output_unit);
+        return;
+    }
 #endif
-    if (has_wide_vectors() && !portable) return wide_tile<rows>(tiles, tile, row, result);
-    return narrow_tile<rows>(tiles, tile, row, result);
+    plain_tile<rows>(tiles, tile, row, result);
 }
 
 }  // namespace

@@ -139,8 +139,6 @@ HONE_INLINE void attend_counted(const Work &work, int64_t count) {
     default: return attend_typed<4>(work);
     }
 }
-HONE_WIDE void attend_wide(const Work &work, int64_t count) { attend_counted(work, count); }
-void attend_plain(const Work &work, int64_t count) { attend_counted(work, count); }
 
 }  // namespace
 
@@ -159,11 +157,7 @@ void attend(const Row &row, const PageShape &shape, int64_t layer, int64_t head,
     for (int64_t query = 0; query < count; query += 4) {
         const Work work{row, shape, layer, head, first, last, queries + query * shape.width, out + query * shape.padded(), scores};
         const int64_t some = std::min<int64_t>(4, count - query);
-        if (has_wide_vectors()) {
-            attend_wide(work, some);
-        } else {
-            attend_plain(work, some);
-        }
+        with_vectors([&](auto) HONE_BODY { attend_counted(work, some); });
     }
 }
 

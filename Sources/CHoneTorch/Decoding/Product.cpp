@@ -83,7 +83,11 @@ HONE_INLINE void multiply(Floats &sum, const c10::BFloat16 *weight, const c10::B
     sum += x * y;
 }
 
-template <int rows, typename Element>
+// So far ahead weights are asked for: the processor's own look-ahead ends with each line.
+constexpr int64_t look_ahead = 4096;
+
+// `together` outputs at a time: of one row more streams than four, and the processor no longer sees what is read next.
+template <int rows, int together, typename Element>
 HONE_INLINE void tile(const Lines<Element> &lines, int64_t output, int64_t row, Floats &result) {
     constexpr int outputs = 16 / rows;
     constexpr int64_t step = 64 / sizeof(Element);
@@ -92,17 +96,18 @@ HONE_INLINE void tile(const Lines<Element> &lines, int64_t output, int64_t row, 
     for (int r = 0; r < rows; ++r) inputs[r] = lines.row(row + r);
     Floats sums[16];
     for (int i = 0; i < 16; ++i) sums[i] = Floats{};
-    // Four outputs at a time: more streams than that, and the processor no longer sees what is read next.
 #pragma clang loop unroll(full)
-    for (int four = 0; four < outputs; four += 4) {
+    for (int some = 0; some < outputs; some += together) {
+        const char *next = reinterpret_cast<const char *>(weights[some]) + look_ahead;
         int64_t k = 0;
         for (; k + step <= lines.inputs; k += step) {
-            for (int r = 0; r < rows; ++r) {
-                for (int o = four; o < four + 4; ++o) multiply(sums[r * outputs + o], weights[o] + k, inputs[r] + k);
+            for (int o = some; o < some + together; ++o) {
+                __builtin_prefetch(next + k * static_cast<int64_t>(sizeof(Element)) * together + (o - some) * 64);
+                for (int r = 0; r < rows; ++r) multiply(sums[r * outputs + o], weights[o] + k, inputs[r] + k);
             }
         }
         if (k == lines.inputs) continue;
-        for (int o = four; o < four + 4; ++o) {
+        for (int o = some; o < some + together; ++o) {
             alignas(64) Element rest[step] = {};
             __builtin_memcpy(rest, weights[o] + k, (lines.inputs - k) * sizeof(Element));
             for (int r = 0; r < rows; ++r) multiply(sums[r * outputs + o], rest, inputs[r] + k);
@@ -111,38 +116,120 @@ HONE_INLINE void tile(const Lines<Element> &lines, int64_t output, int64_t row, 
     totals(sums, result);
 }
 
-template <typename Element>
-HONE_INLINE void plain_product(const Lines<Element> &lines, int64_t begin, int64_t end, float *out, int64_t stride) {
+template <Vectors level, typename Element>
+HONE_INLINE void vector_product(const Lines<Element> &lines, int64_t begin, int64_t end, float *out, int64_t stride) {
+    // As many sums at a time as there are registers.
+    constexpr int rows = level == Vectors::avx512 ? 4 : 2, together = level == Vectors::avx512 ? 4 : 2;
+    constexpr int64_t outputs = 16 / rows;
     Floats sums;
     for (int64_t output = begin; output < end; output += output_unit) {
         if (lines.rows == 1) {
-            tile<1>(lines, output, 0, sums);
+            tile<1, 4>(lines, output, 0, sums);
             give<1>(sums, output, end, 0, 1, begin, out, stride);
-        } else {
-            for (int64_t part = output; part < std::min(end, output + output_unit); part += 4) {
-                for (int64_t row = 0; row < lines.rows; row += 4) {
-                    tile<4>(lines, part, row, sums);
-                    give<4>(sums, part, end, row, lines.rows, begin, out, stride);
-                }
+            continue;
+        }
+        for (int64_t part = output; part < std::min(end, output + output_unit); part += outputs) {
+            for (int64_t row = 0; row < lines.rows; row += rows) {
+                tile<rows, together>(lines, part, row, sums);
+                give<rows>(sums, part, end, row, lines.rows, begin, out, stride);
             }
         }
     }
 }
 
 template <typename Element>
-HONE_WIDE void wide_product(const Lines<Element> &lines, int64_t begin, int64_t end, float *out, int64_t stride) {
-    plain_product(lines, begin, end, out, stride);
+void vector_product(Vectors level, const Lines<Element> &lines, int64_t begin, int64_t end, float *out, int64_t stride) {
+    with_vectors(level, [&](auto level) HONE_BODY { vector_product<level()>(lines, begin, end, out, stride); });
 }
 
 #if defined(__x86_64__)
 
-bool has_dot_products() {
-    static const bool has = has_wide_vectors() && __builtin_cpu_supports("avx512bf16");
-    return has;
+// bfloat16 in halves of eight floats: of a whole vector the compiler takes all odd elements before all even ones, and runs out of
+// registers.
+template <int rows, int together>
+inline __attribute__((always_inline)) HONE_AVX2 void half_tile(const Lines<c10::BFloat16> &lines, int64_t output,
+                                                               int64_t row, Floats &result) {
+    constexpr int outputs = 16 / rows;
+    const __m256i odd = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+    const c10::BFloat16 *weights[outputs], *inputs[rows];
+    for (int o = 0; o < outputs; ++o) weights[o] = lines.output(output + o);
+    for (int r = 0; r < rows; ++r) inputs[r] = lines.row(row + r);
+    alignas(64) __m256 sums[16][2];
+#pragma clang loop unroll(full)
+    for (int some = 0; some < outputs; some += together) {
+        __m256 own[rows][together][2];
+        for (int r = 0; r < rows; ++r) {
+            for (int o = 0; o < together; ++o) own[r][o][0] = own[r][o][1] = _mm256_setzero_ps();
+        }
+        const auto add = [&](const c10::BFloat16 *const *from, int64_t k) HONE_AVX2 HONE_BODY {
+            for (int half = 0; half < 2; ++half) {
+                __m256 x[rows][2];
+                for (int r = 0; r < rows; ++r) {
+                    const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(inputs[r] + k + 16 * half));
+                    x[r][0] = _mm256_castsi256_ps(_mm256_and_si256(both, odd));
+                    x[r][1] = _mm256_castsi256_ps(_mm256_slli_epi32(both, 16));
+                }
+                for (int o = 0; o < together; ++o) {
+                    const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from[o] + 16 * half));
+                    const __m256 first = _mm256_castsi256_ps(_mm256_and_si256(both, odd));
+                    const __m256 second = _mm256_castsi256_ps(_mm256_slli_epi32(both, 16));
+                    for (int r = 0; r < rows; ++r) {
+                        own[r][o][half] = _mm256_fmadd_ps(first, x[r][0], own[r][o][half]);
+                        own[r][o][half] = _mm256_fmadd_ps(second, x[r][1], own[r][o][half]);
+                    }
+                }
+            }
+        };
+        const char *next = reinterpret_cast<const char *>(weights[some]) + look_ahead;
+        int64_t k = 0;
+        const c10::BFloat16 *from[together];
+        for (; k + 32 <= lines.inputs; k += 32) {
+            for (int o = 0; o < together; ++o) {
+                _mm_prefetch(next + k * 2 * together + o * 64, _MM_HINT_T0);
+                from[o] = weights[some + o] + k;
+            }
+            add(from, k);
+        }
+        if (k < lines.inputs) {
+            alignas(64) c10::BFloat16 rest[together][32] = {};
+            for (int o = 0; o < together; ++o) {
+                __builtin_memcpy(rest[o], weights[some + o] + k, (lines.inputs - k) * sizeof(c10::BFloat16));
+                from[o] = rest[o];
+            }
+            add(from, k);
+        }
+        for (int r = 0; r < rows; ++r) {
+            for (int o = 0; o < together; ++o) {
+                for (int half = 0; half < 2; ++half) sums[r * outputs + some + o][half] = own[r][o][half];
+            }
+        }
+    }
+    Floats all[16];
+    __builtin_memcpy(all, sums, sizeof all);
+    totals(all, result);
 }
 
-// So far ahead weights are asked for: the processor's own look-ahead ends with each line.
-constexpr int64_t look_ahead = 4096;
+HONE_AVX2 void half_product(const Lines<c10::BFloat16> &lines, int64_t begin, int64_t end, float *out, int64_t stride) {
+    Floats sums;
+    for (int64_t output = begin; output < end; output += output_unit) {
+        if (lines.rows == 1) {
+            half_tile<1, 4>(lines, output, 0, sums);
+            give<1>(sums, output, end, 0, 1, begin, out, stride);
+            continue;
+        }
+        for (int64_t part = output; part < std::min(end, output + output_unit); part += 8) {
+            for (int64_t row = 0; row < lines.rows; row += 2) {
+                half_tile<2, 2>(lines, part, row, sums);
+                give<2>(sums, part, end, row, lines.rows, begin, out, stride);
+            }
+        }
+    }
+}
+
+bool has_dot_products() {
+    static const bool has = vectors() == Vectors::avx512 && __builtin_cpu_supports("avx512bf16");
+    return has;
+}
 
 template <int rows, bool looks_ahead>
 HONE_DOT_INLINE void dot_tile(const Lines<c10::BFloat16> &lines, int64_t output, int64_t row, Floats &result) {
@@ -240,9 +327,6 @@ HONE_INLINE void quantise(const float *from, int64_t inputs, int8_t *bytes, floa
         corrections[first / block] = -128 * all;
     }
 }
-HONE_WIDE void quantise_wide(const float *from, int64_t inputs, int8_t *bytes, float *scales, int32_t *corrections) {
-    quantise(from, inputs, bytes, scales, corrections);
-}
 
 int64_t whole(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
 
@@ -290,32 +374,30 @@ void Inputs::take_row(int64_t row, const float *from) {
         break;
     }
     case Form::int8:
-        if (has_wide_vectors()) {
-            quantise_wide(from, inputs, bytes.data() + start, scales.data() + start / block, corrections.data() + start / block);
-        } else {
+        with_vectors([&](auto) HONE_BODY {
             quantise(from, inputs, bytes.data() + start, scales.data() + start / block, corrections.data() + start / block);
-        }
+        });
     }
 }
 
 void product(const Weight &weight, const Inputs &inputs, int64_t begin, int64_t end, float *out, int64_t stride,
              bool portable) {
     if (begin >= end) return;
+    const Vectors level = portable ? Vectors::plain : vectors();
     switch (weight.form) {
     case Form::float32: {
         const Lines<float> lines{static_cast<const float *>(weight.data), inputs.floats.data(), weight.inputs,
                                  inputs.stride, weight.outputs, inputs.rows};
-        if (has_wide_vectors() && !portable) return wide_product(lines, begin, end, out, stride);
-        return plain_product(lines, begin, end, out, stride);
+        return vector_product(level, lines, begin, end, out, stride);
     }
     case Form::bfloat16: {
         const Lines<c10::BFloat16> lines{static_cast<const c10::BFloat16 *>(weight.data), inputs.halves.data(),
                                          weight.inputs, inputs.stride, weight.outputs, inputs.rows};
 #if defined(__x86_64__)
         if (has_dot_products() && !portable) return dot_product(lines, begin, end, out, stride);
+        if (level == Vectors::avx2) return half_product(lines, begin, end, out, stride);
 #endif
-        if (has_wide_vectors() && !portable) return wide_product(lines, begin, end, out, stride);
-        return plain_product(lines, begin, end, out, stride);
+        return vector_product(level, lines, begin, end, out, stride);
     }
     case Form::int8: return int8_product(weight, inputs, begin, end, out, stride, portable);
     }

@@ -89,21 +89,20 @@ HONE_INLINE void find_largest(const float *scores, int64_t count, int64_t start,
 
 }  // namespace
 
-// The parts above compiled for wide vectors where the processor has them.
-#define HONE_BOTH(name, parameters, arguments)                  \
-    static HONE_WIDE void name##_wide parameters { name arguments; }   \
-    static void name##_plain parameters { name arguments; }            \
-    void name##_best parameters {                               \
-        if (has_wide_vectors()) return name##_wide arguments;   \
-        name##_plain arguments;                                 \
-    }
-HONE_BOTH(normalise, (const float *from, const Norm &norm, bool centres, float epsilon, int64_t width, float *to),
-          (from, norm, centres, epsilon, width, to))
-HONE_BOTH(activate, (int kind, float *values, int64_t count), (kind, values, count))
-HONE_BOTH(add, (float *to, const float *base, const float *change, int64_t count), (to, base, change, count))
-HONE_BOTH(multiply, (float *to, const float *factor, int64_t count), (to, factor, count))
-HONE_BOTH(find_largest, (const float *scores, int64_t count, int64_t start, float &best, int64_t &place),
-          (scores, count, start, best, place))
-#undef HONE_BOTH
+void normalise_best(const float *from, const Norm &norm, bool centres, float epsilon, int64_t width, float *to) {
+    with_vectors([&](auto) HONE_BODY { normalise(from, norm, centres, epsilon, width, to); });
+}
+void activate_best(int kind, float *values, int64_t count) {
+    with_vectors([&](auto) HONE_BODY { activate(kind, values, count); });
+}
+void add_best(float *to, const float *base, const float *change, int64_t count) {
+    with_vectors([&](auto) HONE_BODY { add(to, base, change, count); });
+}
+void multiply_best(float *to, const float *factor, int64_t count) {
+    with_vectors([&](auto) HONE_BODY { multiply(to, factor, count); });
+}
+void find_largest_best(const float *scores, int64_t count, int64_t start, float &best, int64_t &place) {
+    with_vectors([&](auto) HONE_BODY { find_largest(scores, count, start, best, place); });
+}
 
 }  // namespace hone::decoding

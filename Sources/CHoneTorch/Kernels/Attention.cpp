@@ -28,7 +28,7 @@ constexpr int64_t shortest_piece = 256;
 template <typename Element>
 void forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Rows<Element> values,
              const Element *cosine, const Element *sine, Element *out, float *logs) {
-    parallel_tasks(shape.tasks(), [&](int64_t task, int64_t) __attribute__((always_inline)) {
+    parallel_tasks(shape.tasks(), shape.work(), [&](auto level, int64_t task) HONE_BODY {
         const int64_t width = shape.width, padded = shape.padded;
         const Bundle &bundle = shape.layout.bundles[task / shape.shared];
         const int64_t *tokens = shape.layout.keys.data() + bundle.keys;
@@ -55,7 +55,7 @@ void forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Rows
                           sine ? sine + token * width : nullptr, width, static_cast<float>(shape.scale),
                           query + r * padded);
                 }
-                small_product(query, padded, 1, across, columns, scores, columns, rows, tiled, width, false);
+                small_product<level>(query, padded, 1, across, columns, scores, columns, rows, tiled, width, false);
                 for (int64_t r = 0; r < rows; ++r) {
                     const int64_t open = shape.causal ? before + first + r + 1 : length;
                     const int64_t hidden = before + shape.layout.starts[bundle.begin + first + r] - bundle.begin;
@@ -85,7 +85,7 @@ void forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Rows
                         store(part * share, row + j);
                     }
                 }
-                small_product(scores, columns, 1, value, padded, sum, padded, rows, padded, seen, false);
+                small_product<level>(scores, columns, 1, value, padded, sum, padded, rows, padded, seen, false);
                 for (int64_t r = 0; r < rows; ++r) {
                     Element *to = out + ((bundle.begin + first + r) * shape.heads + own) * width;
                     give_back<Element>(sum + r * padded, nullptr, nullptr, width, 1, to);
@@ -99,7 +99,7 @@ template <typename Element>
 void backward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Rows<Element> values,
               const Element *cosine, const Element *sine, const Element *out, const float *logs, const Element *given,
               Element *query_gradient, Element *key_gradient, Element *value_gradient, const Sums &sums) {
-    parallel_tasks(shape.tasks(), [&](int64_t task, int64_t) __attribute__((always_inline)) {
+    parallel_tasks(shape.tasks(), shape.work(), [&](auto level, int64_t task) HONE_BODY {
         const int64_t width = shape.width, padded = shape.padded;
         const Bundle &bundle = shape.layout.bundles[task / shape.shared];
         const int64_t *tokens = shape.layout.keys.data() + bundle.keys;
@@ -140,8 +140,8 @@ void backward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Row
                     }
                     inner[r] = sum;
                 }
-                small_product(query, padded, 1, key_across, columns, shares, columns, rows, tiled, width, false);
-                small_product(outer, padded, 1, value_across, columns, slopes, columns, rows, tiled, width, false);
+                small_product<level>(query, padded, 1, key_across, columns, shares, columns, rows, tiled, width, false);
+                small_product<level>(outer, padded, 1, value_across, columns, slopes, columns, rows, tiled, width, false);
                 for (int64_t r = 0; r < rows; ++r) {
                     const int64_t open = shape.causal ? before + first + r + 1 : length;
                     const int64_t hidden = before + shape.layout.starts[bundle.begin + first + r] - bundle.begin;
@@ -160,9 +160,9 @@ void backward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Row
                         store(share * (change - less), slope + j);
                     }
                 }
-                small_product(shares, 1, columns, outer, padded, value_sum, padded, seen, padded, rows, true);
-                small_product(slopes, 1, columns, query, padded, key_sum, padded, seen, padded, rows, true);
-                small_product(slopes, columns, 1, key, padded, query_sum, padded, rows, padded, seen, false);
+                small_product<level>(shares, 1, columns, outer, padded, value_sum, padded, seen, padded, rows, true);
+                small_product<level>(slopes, 1, columns, query, padded, key_sum, padded, seen, padded, rows, true);
+                small_product<level>(slopes, columns, 1, key, padded, query_sum, padded, rows, padded, seen, false);
                 for (int64_t r = 0; r < rows; ++r) {
                     const int64_t token = bundle.begin + first + r;
                     give_back(query_sum + r * padded, cosine ? cosine + token * width : nullptr,
@@ -191,7 +191,7 @@ void gather(const Shape &shape, const Sums &sums, const Element *cosine, const E
             Element *value_gradient) {
     const int64_t width = shape.width;
     for (const Trunk &trunk : shape.layout.trunks) {
-        parallel(trunk.end - trunk.begin, 8, [&](int64_t begin, int64_t end) __attribute__((always_inline)) {
+        parallel(trunk.end - trunk.begin, 8, [&](int64_t begin, int64_t end) HONE_BODY {
             for (int64_t i = begin; i < end; ++i) {
                 const int64_t token = trunk.begin + i;
                 for (int64_t head = 0; head < shape.shared; ++head) {

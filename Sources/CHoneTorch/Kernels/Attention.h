@@ -18,6 +18,12 @@ struct Shape {
     int64_t group() const { return heads / shared; }
     // A task is the work of one bundle for one head of keys.
     int64_t tasks() const { return static_cast<int64_t>(layout.bundles.size()) * shared; }
+    // Multiplications of the forward pass.
+    int64_t work() const {
+        int64_t pairs = 0;
+        for (const Bundle &bundle : layout.bundles) pairs += (bundle.end - bundle.begin) * bundle.length();
+        return 2 * pairs * heads * width;
+    }
 };
 
 inline int64_t whole(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }

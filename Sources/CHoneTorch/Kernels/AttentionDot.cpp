@@ -24,10 +24,10 @@ HONE_DOT void call_dot(const Body &body, int64_t task) {
     body(task);
 }
 template <typename Body>
-void dot_tasks(int64_t count, const Body &body) {
-    const int threads = static_cast<int>(std::min<int64_t>(at::get_num_threads(), count));
+void dot_tasks(const Shape &shape, const Body &body) {
+    const int64_t count = shape.tasks();
     std::atomic<int64_t> next{0};
-    on_threads(threads, [&](int) {
+    on_threads(threads_for(count, shape.work()), [&](int) {
         if (has_tiles()) begin_tiles();
         for (int64_t task; (task = next.fetch_add(1)) < count;) call_dot(body, task);
         if (has_tiles()) end_tiles();
@@ -147,13 +147,13 @@ class Scratch {
 }  // namespace
 
 bool has_dot_products() {
-    static const bool has = has_wide_vectors() && __builtin_cpu_supports("avx512bf16");
+    static const bool has = vectors() == Vectors::avx512 && __builtin_cpu_supports("avx512bf16");
     return has;
 }
 
 void dot_forward(const Shape &shape, Rows<Element> queries, Rows<Element> keys, Rows<Element> values,
                  const Element *cosine, const Element *sine, Element *out, float *logs) {
-    dot_tasks(shape.tasks(), [&](int64_t task) HONE_DOT_LAMBDA {
+    dot_tasks(shape, [&](int64_t task) HONE_DOT_LAMBDA {
         const int64_t width = shape.width;
         const Bundle &bundle = shape.layout.bundles[task / shape.shared];
         const int64_t *tokens = shape.layout.keys.data() + bundle.keys;
@@ -227,7 +227,7 @@ void dot_backward(const Shape &shape, Rows<Element> queries, Rows<Element> keys,
                   const Element *cosine, const Element *sine, const Element *out, const float *logs,
                   const Element *given, Element *query_gradient, Element *key_gradient, Element *value_gradient,
                   const Sums &sums) {
-    dot_tasks(shape.tasks(), [&](int64_t task) HONE_DOT_LAMBDA {
+    dot_tasks(shape, [&](int64_t task) HONE_DOT_LAMBDA {
         const int64_t width = shape.width;
         const Bundle &bundle = shape.layout.bundles[task / shape.shared];
         const int64_t *tokens = shape.layout.keys.data() + bundle.keys;

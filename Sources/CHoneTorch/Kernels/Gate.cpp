@@ -26,7 +26,7 @@ HONE_INLINE void activate(const Floats &x, Floats &value, Floats &slope) {
 
 template <int activation, typename Element>
 void forward(const Element *gate, const Element *up, int64_t count, Element *out) {
-    parallel((count + lanes - 1) / lanes, grain / lanes, [=](int64_t begin, int64_t end) __attribute__((always_inline)) {
+    parallel((count + lanes - 1) / lanes, grain / lanes, [=](int64_t begin, int64_t end) HONE_BODY {
         for (int64_t i = begin * lanes; i < std::min(count, end * lanes); i += lanes) {
             Floats x, y, value, slope;
             load_some(x, gate + i, count - i);
@@ -40,7 +40,7 @@ void forward(const Element *gate, const Element *up, int64_t count, Element *out
 template <int activation, typename Element>
 void backward(const Element *given, const Element *gate, const Element *up, int64_t count, Element *gate_gradient,
               Element *up_gradient) {
-    parallel((count + lanes - 1) / lanes, grain / lanes, [=](int64_t begin, int64_t end) __attribute__((always_inline)) {
+    parallel((count + lanes - 1) / lanes, grain / lanes, [=](int64_t begin, int64_t end) HONE_BODY {
         for (int64_t i = begin * lanes; i < std::min(count, end * lanes); i += lanes) {
             Floats x, y, z, value, slope;
             load_some(x, gate + i, count - i);

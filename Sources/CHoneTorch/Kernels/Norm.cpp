@@ -7,12 +7,13 @@
 namespace hone {
 namespace {
 
-constexpr int64_t row_grain = 8;
+// So many rows at least for each thread that is woken.
+int64_t row_grain(int64_t width) { return std::max<int64_t>(8, 16384 / width); }
 
 template <typename Element>
 void forward(const Element *input, const Element *residual, const Element *weight, const Element *bias, bool centres,
              double epsilon, int64_t rows, int64_t width, Element *sum, Element *out, float *means, float *scales) {
-    parallel(rows, row_grain, [=](int64_t begin, int64_t end) __attribute__((always_inline)) {
+    parallel(rows, row_grain(width), [=](int64_t begin, int64_t end) HONE_BODY {
         for (int64_t row = begin; row < end; ++row) {
             const int64_t place = row * width;
             Floats first = {}, second = {}, x, part;
@@ -64,7 +65,7 @@ void forward(const Element *input, const Element *residual, const Element *weigh
 template <typename Element>
 void backward(const Element *given, const Element *given_sum, const Element *sum, const Element *weight,
               const float *means, const float *scales, bool centres, int64_t rows, int64_t width, Element *gradient) {
-    parallel(rows, row_grain, [=](int64_t begin, int64_t end) __attribute__((always_inline)) {
+    parallel(rows, row_grain(width), [=](int64_t begin, int64_t end) HONE_BODY {
         for (int64_t row = begin; row < end; ++row) {
             const int64_t place = row * width;
             const float mean = means[row], scale = scales[row];

@@ -1,42 +1,15 @@
-// Work on libtorch's own OpenMP threads, compiled for wide vectors where the processor has them.
+// Work on libtorch's own OpenMP threads, compiled for the vectors that the processor has.
 #pragma once
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
 
 #include "Vector.h"
 
 namespace hone {
-
-// Whether the processor has AVX-512 with everything that `HONE_WIDE` names.
-inline bool has_wide_vectors() {
-#if defined(__x86_64__)
-    static const bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    return has;
-#else
-    return false;
-#endif
-}
-
-template <typename Body>
-HONE_WIDE void call_wide(const Body &body, int64_t begin, int64_t end) {
-    body(begin, end);
-}
-template <typename Body>
-void call_plain(const Body &body, int64_t begin, int64_t end) {
-    body(begin, end);
-}
-template <typename Body>
-void call(const Body &body, int64_t begin, int64_t end) {
-    if (has_wide_vectors()) {
-        call_wide(body, begin, end);
-    } else {
-        call_plain(body, begin, end);
-    }
-}
 
 // Runs `body(thread)` on `threads` threads of the pool that libtorch uses, or one after the other without libgomp. (The
 // header's own loop needs a compiler flag that packages may not set.)
@@ -69,28 +42,36 @@ void on_threads(int threads, const Body &body) {
     if (shared.error) std::rethrow_exception(shared.error);
 }
 
+// How many threads to give `count` tasks of `work` multiplications altogether: one that sleeps takes some ten microseconds to wake.
+inline int threads_for(int64_t count, int64_t work) {
+    constexpr int64_t each = 1 << 18;
+    return static_cast<int>(std::min({static_cast<int64_t>(at::get_num_threads()), count, 1 + work / each}));
+}
+
 // Cuts `0 ..< count` into one range a thread. Ranges depend on the number of threads only, so that sums repeat.
-// `body(begin, end)` must be an always_inline lambda to be compiled for wide vectors.
+// `body(begin, end)` must be a lambda with `HONE_BODY`.
 template <typename Body>
 void parallel(int64_t count, int64_t grain, const Body &body) {
     if (count <= 0) return;
     const int64_t most = (count + grain - 1) / grain;
     const int threads = static_cast<int>(std::min<int64_t>(at::get_num_threads(), most));
-    if (threads <= 1) return call(body, 0, count);
+    if (threads <= 1) return with_vectors([&](auto) HONE_BODY { body(0, count); });
     const int64_t each = (count + threads - 1) / threads;
     on_threads(threads, [&](int thread) {
         const int64_t begin = thread * each, end = std::min(count, begin + each);
-        if (begin < end) call(body, begin, end);
+        if (begin < end) with_vectors([&](auto) HONE_BODY { body(begin, end); });
     });
 }
 
-// Gives tasks of unequal size to whoever is free; a task's result may not depend on who does it.
+// Gives tasks of unequal size, `work` multiplications altogether, to whoever is free; a task's result may not depend on who does it.
+// `body(level, task)` must be a lambda with `HONE_BODY`.
 template <typename Body>
-void parallel_tasks(int64_t count, const Body &body) {
-    const int threads = static_cast<int>(std::min<int64_t>(at::get_num_threads(), count));
+void parallel_tasks(int64_t count, int64_t work, const Body &body) {
     std::atomic<int64_t> next{0};
-    on_threads(threads, [&](int) {
-        for (int64_t task; (task = next.fetch_add(1)) < count;) call(body, task, task + 1);
+    on_threads(threads_for(count, work), [&](int) {
+        for (int64_t task; (task = next.fetch_add(1)) < count;) {
+            with_vectors([&](auto level) HONE_BODY { body(level, task); });
+        }
     });
 }
 

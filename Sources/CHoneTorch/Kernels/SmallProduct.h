@@ -31,14 +31,14 @@ HONE_INLINE void product_tile(const float *a, int64_t a_row, int64_t a_column, c
     }
 }
 
-template <int vectors>
+template <int tile_rows, int vectors>
 HONE_INLINE void product_columns(const float *a, int64_t a_row, int64_t a_column, const float *b, int64_t b_row,
                                  float *c, int64_t c_row, int64_t rows, int64_t inner, bool adds) {
     int64_t r = 0;
-    for (; r + 6 <= rows; r += 6) {
-        product_tile<6, vectors>(a + r * a_row, a_row, a_column, b, b_row, c + r * c_row, c_row, inner, adds);
+    for (; r + tile_rows <= rows; r += tile_rows) {
+        product_tile<tile_rows, vectors>(a + r * a_row, a_row, a_column, b, b_row, c + r * c_row, c_row, inner, adds);
     }
-    for (; r + 2 <= rows; r += 2) {
+    for (; tile_rows > 2 && r + 2 <= rows; r += 2) {
         product_tile<2, vectors>(a + r * a_row, a_row, a_column, b, b_row, c + r * c_row, c_row, inner, adds);
     }
     if (r < rows) {
@@ -47,14 +47,22 @@ HONE_INLINE void product_columns(const float *a, int64_t a_row, int64_t a_column
 }
 
 // `c[rows, columns] (+)= a[rows, inner] · b[inner, columns]`; columns are whole vectors, `a` may lie in any order.
+template <Vectors level>
 HONE_INLINE void small_product(const float *a, int64_t a_row, int64_t a_column, const float *b, int64_t b_row, float *c,
                                int64_t c_row, int64_t rows, int64_t columns, int64_t inner, bool adds) {
+    // As many sums as there are registers: 32 of sixteen floats, 16 of eight, 16 of four (32 on ARM).
+    constexpr int tile_vectors = level == Vectors::avx512 ? 4 : 1;
+#if defined(__x86_64__)
+    constexpr int tile_rows = level == Vectors::plain ? 2 : 6;
+#else
+    constexpr int tile_rows = 6;
+#endif
     int64_t column = 0;
-    for (; column + 4 * lanes <= columns; column += 4 * lanes) {
-        product_columns<4>(a, a_row, a_column, b + column, b_row, c + column, c_row, rows, inner, adds);
+    for (; column + tile_vectors * lanes <= columns; column += tile_vectors * lanes) {
+        product_columns<tile_rows, tile_vectors>(a, a_row, a_column, b + column, b_row, c + column, c_row, rows, inner, adds);
     }
     for (; column < columns; column += lanes) {
-        product_columns<1>(a, a_row, a_column, b + column, b_row, c + column, c_row, rows, inner, adds);
+        product_columns<tile_rows, 1>(a, a_row, a_column, b + column, b_row, c + column, c_row, rows, inner, adds);
     }
 }
 

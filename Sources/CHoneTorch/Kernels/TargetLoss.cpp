@@ -13,7 +13,7 @@ namespace {
 template <typename Element>
 void rows_loss(Element *logits, const int64_t *targets, int64_t rows, int64_t classes, bool forms_gradient,
                double *losses) {
-    parallel(rows, 1, [=](int64_t begin, int64_t end) __attribute__((always_inline)) {
+    parallel(rows, std::max<int64_t>(1, 8192 / classes), [=](int64_t begin, int64_t end) HONE_BODY {
         for (int64_t row = begin; row < end; ++row) {
             Element *line = logits + row * classes;
             const float infinity = std::numeric_limits<float>::infinity();

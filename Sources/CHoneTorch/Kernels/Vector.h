@@ -1,17 +1,12 @@
-// Vectors of sixteen floats for kernels that are written once: the compiler makes AVX-512 of them inside `wide` code and
-// whatever the machine has elsewhere, so that the same source is also the portable twin.
+// Vectors of sixteen floats for kernels that are written once: the compiler makes one register of them, two or four, whatever the
+// instructions are that `Processor.h` compiles a kernel for.
 #pragma once
 #include <c10/util/BFloat16.h>
 
 #include <cstdint>
 #include <cstring>
 
-#define HONE_INLINE inline __attribute__((always_inline))
-#if defined(__x86_64__)
-#define HONE_WIDE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
-#else
-#define HONE_WIDE
-#endif
+#include "Processor.h"
 
 namespace hone {
 
