@@ -46,23 +46,31 @@ struct HoneMain: ParsableCommand {
             try command.run()
         } catch let error as HoneError {
             Console.error(error.description)
-            Foundation.exit(error.code.exitCode)
+            end(error.code.exitCode)
         } catch let code as ExitCode {
-            Foundation.exit(code.rawValue)
+            end(code.rawValue)
         } catch {
             finish(parsing: error)
         }
+        end(0)
+    }
+
+    /// Ends the process without what libraries have registered for its end. They only give memory back, which takes time, and oneDNN's
+    /// cache of compiled products crashed in doing so after an hour of work, with everything written.
+    private static func end(_ code: Int32) -> Never {
+        fflush(nil)
+        _exit(code)
     }
 
     /// Help and versions go to standard output, everything else is wrong usage.
     private static func finish(parsing error: any Error) -> Never {
         if exitCode(for: error) == .success {
             Console.print(fullMessage(for: error))
-            Foundation.exit(0)
+            end(0)
         }
         // One sentence like every other error; the usage line is in the help page.
         let sentence = message(for: error).split(whereSeparator: \.isWhitespace).joined(separator: " ")
         Console.error(sentence + (sentence.hasSuffix(".") ? "" : ".") + " `hone help` shows the options.")
-        Foundation.exit(2)
+        end(2)
     }
 }
