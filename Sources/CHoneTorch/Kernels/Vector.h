@@ -11,6 +11,8 @@
 namespace hone {
 
 constexpr int64_t lanes = 16;
+// To functions that are not inlined, vectors go as pointers to floats: the compiler takes a reference to be aligned, and a local vector
+// need not be.
 typedef float Floats __attribute__((vector_size(64), aligned(4)));
 typedef int32_t Integers __attribute__((vector_size(64), aligned(4)));
 typedef uint32_t Words __attribute__((vector_size(64), aligned(4)));
