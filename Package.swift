@@ -87,7 +87,8 @@ let package = Package(
         .testTarget(name: "HoneEvaluationTests", dependencies: ["HoneEvaluation"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneReportsTests", dependencies: ["HoneReports"]),
         .testTarget(
-            name: "HoneCommandTests", dependencies: ["Hone", "HoneFormats", "HoneCommand", "HoneTesting"],
+            name: "HoneCommandTests",
+            dependencies: ["Hone", "HoneFormats", "HoneMethods", "HoneModels", "HoneCommand", "HoneTesting"],
             exclude: ["Fixtures"]),
     ],
     swiftLanguageModes: [.v6],

@@ -90,6 +90,14 @@ public protocol Method: Sendable {
     /// `initialParameters` gives must be trainable without it: time is measured so.
     func prepare(_ parameters: inout ParameterSet, _ context: TrainingContext) throws
 
+    /// What the two cost, counted in steps of the run, so that a search stays within its budget.
+    ///
+    /// - Parameters:
+    ///   - steps: how many steps the run has.
+    ///   - rows: how many rows there are to learn from.
+    ///   - batchSize: how many rows a step has.
+    func stageCost(steps: Int, rows: Int, batchSize: Int) -> StageCost
+
     /// Changes the parameters after the last step, or those of the best validation.
     func finish(_ parameters: inout ParameterSet, _ context: TrainingContext) throws
 
@@ -149,6 +157,9 @@ extension Method {
 
     /// No.
     public var hasStages: Bool { false }
+
+    /// Nothing worth counting.
+    public func stageCost(steps: Int, rows: Int, batchSize: Int) -> StageCost { StageCost() }
 
     /// Nothing.
     public func prepare(_ parameters: inout ParameterSet, _ context: TrainingContext) throws {}

@@ -15,6 +15,26 @@ public struct TrainingRule: Hashable, Sendable {
     }
 }
 
+/// What a method's own work before the first step and after the last costs, counted in steps of the run.
+public struct StageCost: Hashable, Sendable {
+    /// The work of `prepare`.
+    public var before: Double
+    /// The work of `finish`.
+    public var after: Double
+
+    /// A cost; without arguments, none.
+    public init(before: Double = 0, after: Double = 0) {
+        self.before = before
+        self.after = after
+    }
+
+    /// What reading rows without a gradient costs.
+    public static func reading(rows: Int, batchSize: Int) -> Double {
+        // Forward and back is three times as much arithmetic as forward.
+        Double(rows) / Double(max(1, batchSize)) / 3
+    }
+}
+
 /// What a method may use before the first step and after the last.
 public struct TrainingContext {
     /// The frozen base.

@@ -4,6 +4,16 @@ import HoneTorch
 
 /// What a method does before the first step and after the last.
 extension Trainer {
+    /// How much of it a run does.
+    public enum Stages: Sendable {
+        /// The steps alone, from the parameters as they are: to measure time.
+        case none
+        /// What comes before the first step: to compare learning rates.
+        case preparation
+        /// Everything.
+        case all
+    }
+
     /// The parameters as the method prepares them.
     ///
     /// - Throws: `CancellationError` where `shouldStop` said so.

@@ -130,12 +130,12 @@ public struct Trainer {
     ///   - resume: whether to go on from the last checkpoint.
     ///   - checkpointSeconds: where the plan does not count steps, a checkpoint is written after so much time; when one is
     ///     written does not influence any number.
-    ///   - withStages: whether the method's own work before the first step and after the last is done.
+    ///   - stages: how much of the method's own work before the first step and after the last is done.
     ///   - shouldStop: asked after every step.
     ///   - report: told what happens.
     public func run(
         checkpoints: CheckpointStore? = nil, resume: Bool = false, checkpointSeconds: Double = 60,
-        withStages: Bool = true, shouldStop: () -> Bool = { false },
+        stages: Stages = .all, shouldStop: () -> Bool = { false },
         report: (TrainingEvent) throws -> Void = { _ in }
     ) throws -> TrainingOutcome {
         var state = try TrainingState(parameters: adapter.parameters.copied())
@@ -160,7 +160,7 @@ public struct Trainer {
             try checkpoints.write(state)
             try report(.checkpoint(step: state.step))
         }
-        if isFresh, withStages, adapter.method.hasStages {
+        if isFresh, stages != .none, adapter.method.hasStages {
             do {
                 try state.parameters = prepared(state.parameters, shouldStop: shouldStop, report: report)
             } catch is CancellationError {
@@ -215,7 +215,7 @@ public struct Trainer {
             }
         }
         var parameters = try state.best?.parameters ?? state.parameters.copied()
-        if ending != .interrupted, withStages, adapter.method.hasStages {
+        if ending != .interrupted, stages == .all, adapter.method.hasStages {
             do {
                 try finish(&parameters, shouldStop: shouldStop, report: report)
             } catch is CancellationError {

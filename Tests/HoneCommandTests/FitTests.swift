@@ -1,5 +1,8 @@
 import Foundation
+import Hone
 import HoneFormats
+import HoneMethods
+import HoneModels
 import Testing
 
 /// What a search leaves behind when it is asked to stop, and when it is done again.
@@ -99,6 +102,58 @@ import Testing
         for wrong in ["0.1,x", "0.1,-1", "0"] {
             let refused = try workshop.hone("fit", workshop.tickets(), "--learning-rates", wrong)
             #expect(refused.code == 2 && refused.error.contains("--learning-rates"), "\(refused.error)")
+        }
+    }
+
+    @Test("a method whose own work takes longer than the budget is left out and told of, also when it is repeated")
+    func workAroundTraining() throws {
+        let workshop = try Workshop()
+        // A mask is learned in ten rounds over a thousand rows: hundreds of steps, however fast they are.
+        let data = try workshop.tickets(rows: 1200)
+        let arguments = [
+            "fit", data, "--model", try workshop.fixture("bert-tiny"), "--methods", "probe,bitfit,graft",
+            "--batch-size",
+            "4", "--json",
+        ]
+        func fit(_ more: [String], _ name: String) throws -> (plan: JSON?, graft: JSON?) {
+            let out = workshop.folder + "/" + name
+            let result = try workshop.hone(arguments + more + ["--out", out])
+            #expect(result.code == 0, "\(result.error)")
+            let methods = try JSON.read(file: out + "/metrics.json")["methods"]?.array ?? []
+            return (
+                try JSON.read(file: out + "/run.json")["plan"], methods.first { $0["method"]?.string == "graft" }
+            )
+        }
+        let first = try fit(["--budget", "2s"], "first")
+        #expect(first.plan?["left_out"]?.array?.compactMap(\.string) == ["graft"], "\(first)")
+        #expect(first.graft?["status"]?.string == "dropped")
+        #expect(first.graft?["reason"]?.string?.contains("--budget") == true, "\(first)")
+        let again = try fit(["--repeat", workshop.folder + "/first"], "again")
+        #expect(again.plan == first.plan)
+        #expect(again.graft?["status"]?.string == "dropped")
+    }
+
+    @Test("every method that fits a model can be asked for at once", arguments: ["bert-tiny", "llama-tiny"])
+    func everyMethod(_ name: String) throws {
+        let workshop = try Workshop()
+        let folder = try workshop.fixture(name)
+        let configuration = try BaseModel(DefaultModel.location(folder)).configuration
+        let shape = name == "bert-tiny" ? TaskShape.classification(classes: 2) : .generation
+        let names = Methods.all.map { $0.card.name }.filter { name in
+            (try? Methods.make(name).checkFit(configuration, shape)) != nil
+        }
+        #expect(names.count > 12)
+        let data = try name == "bert-tiny" ? workshop.tickets(rows: 40) : workshop.additions(rows: 60)
+        let result = try workshop.hone(
+            "fit", data, "--model", folder, "--methods", names.joined(separator: ","), "--budget", "10s",
+            "--batch-size", "4", "--out", workshop.out, "--json")
+        #expect(result.code == 0, "\(result.error)")
+        let methods = try JSON.read(file: workshop.out + "/metrics.json")["methods"]?.array ?? []
+        #expect(methods.compactMap { $0["method"]?.string } == names)
+        for method in methods {
+            let (status, reason) = (method["status"]?.string, method["reason"]?.string ?? "")
+            #expect(status == "completed" || !reason.isEmpty, "\(method)")
+            #expect(status != "failed", "\(method)")
         }
     }
 

@@ -17,7 +17,7 @@ struct GradientSearch {
     /// What an earlier search was planned to do, to be done again whatever the clock says.
     let repeated: SearchPlan?
 
-    private var preparation: Preparation { search.preparation }
+    var preparation: Preparation { search.preparation }
     private var epochSteps: Int { (preparation.train.count + search.batchSize - 1) / search.batchSize }
 
     /// Shares of the time left that trials and full training may take. Full training gets the larger part: what a method
@@ -33,24 +33,38 @@ struct GradientSearch {
         -> [MethodResult]
     {
         var results: [MethodResult] = []
-        let speeds = try methods.map { repeated == nil ? try secondsPerStep($0) : 0 }
-        let trials = methods.reduce(0) { $0 + search.learningRates(of: $1).count }
-        // Time for one trial step of every method and learning rate.
-        let round = zip(methods, speeds).reduce(0.0) { $0 + $1.1 * Double(search.learningRates(of: $1.0).count) }
+        var suited: [(method: any Method, speed: Double)] = []
+        for method in methods {
+            try orSkip(method, in: &results) { _ in
+                suited.append((method, repeated == nil ? try secondsPerStep(method) : 0))
+            }
+        }
+        let trials = suited.reduce(0) { $0 + search.learningRates(of: $1.method).count }
+        // Time for trials of so many steps of every method and learning rate.
+        func trialSeconds(_ steps: Double) -> Double {
+            suited.reduce(0.0) { sum, entry in
+                let work = steps + stageCost(entry.method, steps: steps).before
+                return sum + entry.speed * work * Double(search.learningRates(of: entry.method).count)
+            }
+        }
         let trialSteps =
             repeated?.trialSteps
-            ?? max(8, halved(Double(epochSteps), until: { $0 * round <= clock.left * GradientSearch.trialShare }))
+            ?? max(
+                8, halved(Double(epochSteps), until: { trialSeconds($0) <= clock.left * GradientSearch.trialShare }))
         plan["batch_size"] = .integer(search.batchSize)
         plan["steps_per_epoch"] = .integer(epochSteps)
         plan["trial_steps"] = .integer(trialSteps)
         plan["trials"] = .integer(trials)
         var contenders: [Contender] = []
-        for (method, speed) in zip(methods, speeds) {
+        for (method, speed) in suited {
             if shouldStop() { break }
-            let (result, scores) = try trial(method, steps: trialSteps, report: report)
-            results.append(result)
-            if let scores {
-                contenders.append(Contender(place: results.count - 1, method: method, speed: speed, scores: scores))
+            try orSkip(method, in: &results) { results in
+                let (result, scores) = try trial(method, steps: trialSteps, report: report)
+                results.append(result)
+                if let scores {
+                    contenders.append(
+                        Contender(place: results.count - 1, method: method, speed: speed, scores: scores))
+                }
             }
         }
         let best = contenders.max { isBetter($1.scores, than: $0.scores) }
@@ -73,9 +87,31 @@ struct GradientSearch {
         // not tell apart, those that can learn the most come first: a short trial does not show what they reach.
         contenders.sort { results[$0.place].trainedParameters > results[$1.place].trainedParameters }
         let time = clock.left * GradientSearch.fullShare
+        func seconds(_ contender: Contender, epochs: Double) -> Double {
+            let steps = epochs * Double(epochSteps)
+            let stages = stageCost(contender.method, steps: steps)
+            return contender.speed * (stages.before + steps + stages.after)
+        }
+        // A method whose own work alone takes longer than what is left is not begun.
+        let tooLong = contenders.filter { contender in
+            repeated.map { $0.leftOut.contains(contender.method.name) }
+                ?? (seconds(contender, epochs: 0) > max(0, time))
+        }
+        for contender in tooLong {
+            let needed = seconds(contender, epochs: 0)
+            results[contender.place].status = .dropped
+            results[contender.place].reason =
+                "its own work before and after training takes longer than the budget leaves"
+                + (repeated == nil ? " (about \(Int(needed)) s of \(Int(max(0, time))))" : "")
+                + "; a larger --budget lets it in"
+            try report(.note("\(contender.method.name): dropped, \(results[contender.place].reason)"))
+        }
+        contenders.removeAll { contender in tooLong.contains { $0.place == contender.place } }
+        plan["left_out"] = .array(tooLong.map { .string($0.method.name) })
         func epochs(_ count: Int) -> Double {
-            let round = contenders.prefix(count).reduce(0.0) { $0 + $1.speed * Double(epochSteps) }
-            return halvedShare(GradientSearch.mostEpochs) { $0 * round <= time }
+            halvedShare(GradientSearch.mostEpochs) { epochs in
+                contenders.prefix(count).reduce(0.0) { $0 + seconds($1, epochs: epochs) } <= time
+            }
         }
         var finalists = contenders.count
         if let repeated {
@@ -98,13 +134,39 @@ struct GradientSearch {
         plan["full_steps"] = .integer(fullSteps)
         for contender in contenders {
             if shouldStop() { break }
-            try train(contender.method, steps: fullSteps, into: &results[contender.place], report: report)
+            do {
+                try train(contender.method, steps: fullSteps, into: &results[contender.place], report: report)
+            } catch let error as HoneError where error.code == .mismatch || error.code == .notFinite {
+                // The others have their turn all the same.
+                results[contender.place].reason = error.message
+                results[contender.place].validation = nil
+            }
             try report(.note(search.summary(results[contender.place])))
         }
         for method in methods where !results.contains(where: { $0.name == method.name }) {
             results.append(MethodResult(name: method.name, status: .failed, reason: "interrupted before it began"))
         }
         return results
+    }
+
+    /// Does a piece of a method's work. Some settings show only with the model, the rows or the steps at hand that they do not
+    /// suit; such a method is skipped and the others go on.
+    private func orSkip(
+        _ method: any Method, in results: inout [MethodResult], _ body: (inout [MethodResult]) throws -> Void
+    )
+        throws
+    {
+        do {
+            try body(&results)
+        } catch let error as HoneError where error.code == .mismatch {
+            results.append(MethodResult(name: method.name, status: .skipped, reason: error.message))
+        }
+    }
+
+    /// What a method does before the first step and after the last, in steps.
+    private func stageCost(_ method: any Method, steps: Double) -> StageCost {
+        method.stageCost(
+            steps: Int(steps.rounded(.up)), rows: preparation.train.count, batchSize: search.batchSize)
     }
 
     /// A method after its trials, with the validation scores of its best one.
@@ -120,7 +182,7 @@ struct GradientSearch {
     }
 
     /// Whether a paired test tells scores apart from better ones without doubt.
-    private func isBehind(_ scores: ValidationScores, _ best: ValidationScores) throws -> Bool {
+    func isBehind(_ scores: ValidationScores, _ best: ValidationScores) throws -> Bool {
         let comparison = try best.compared(with: scores, bootstrap: Bootstrap(seed: search.seed))
         return comparison.difference.low > 0 && comparison.pValue < 0.01
     }
@@ -140,11 +202,11 @@ struct GradientSearch {
         return value
     }
 
-    private func plan(steps: Int, learningRate: Double) -> TrainingPlan {
+    func plan(steps: Int, learningRate: Double) -> TrainingPlan {
         .ofSearch(steps: steps, learningRate: learningRate, batchSize: search.batchSize, seed: search.seed)
     }
 
-    private func start(_ method: any Method) throws -> Adapter {
+    func start(_ method: any Method) throws -> Adapter {
         var adapter = try Adapter.initial(
             method, for: preparation.model, task: preparation.shape, labels: preparation.task.labels,
             encoding: preparation.encoding, seed: search.seed)
@@ -163,7 +225,7 @@ struct GradientSearch {
             plan: plan(steps: 4, learningRate: search.learningRates(of: method).first ?? 1e-3))
         var seconds: [Double] = []
         _ = try trainer.run(
-            withStages: false,
+            stages: .none,
             report: { event in
                 if case .step(let step) = event { seconds.append(step.seconds) }
             })
@@ -171,7 +233,7 @@ struct GradientSearch {
         return seconds.dropFirst().sorted().dropFirst(seconds.count / 3).first ?? seconds.first ?? 0.1
     }
 
-    private func evaluate(_ adapter: Adapter, _ parameters: ParameterSet) throws -> Evaluation {
+    func evaluate(_ adapter: Adapter, _ parameters: ParameterSet) throws -> Evaluation {
         var trained = adapter
         trained.parameters = parameters
         var evaluation = Evaluation(split: "validation")
@@ -189,7 +251,7 @@ struct GradientSearch {
     }
 
     /// The same answers with their figures and intervals.
-    private func measured(_ evaluation: Evaluation) throws -> Evaluation {
+    func measured(_ evaluation: Evaluation) throws -> Evaluation {
         var evaluation = evaluation
         let bootstrap = Bootstrap(seed: search.seed)
         if let outcomes = evaluation.outcomes {
@@ -198,97 +260,6 @@ struct GradientSearch {
             evaluation.generation = try GenerationMetrics(losses: evaluation.tokenLosses, bootstrap: bootstrap)
         }
         return evaluation
-    }
-
-    /// One short training a learning rate; all of them in one batch where that is the same and pays.
-    private func trial(_ method: any Method, steps: Int, report: (SearchEvent) throws -> Void) throws
-        -> (MethodResult, ValidationScores?)
-    {
-        let started = monotonicSeconds()
-        Engine.resetPeakResident()
-        var result = MethodResult(name: method.name, status: .failed)
-        let adapter = try start(method)
-        let rates = search.learningRates(of: method)
-        result.trainedParameters = adapter.parameters.count
-        var best: (rate: Double, evaluation: Evaluation)?
-        var usual: (rate: Double, evaluation: Evaluation)?
-        var seconds = 0.0
-        func note(_ rate: Double, _ parameters: ParameterSet?) throws {
-            guard let parameters else {
-                result.trials.append((rate, -.infinity, .infinity))
-                try report(.note("\(method.name): learning rate \(rate) diverged"))
-                return
-            }
-            let evaluation = try evaluate(adapter, parameters)
-            let point = evaluation.point
-            result.trials.append((rate, point.score, point.loss))
-            if best.map({ point.loss < $0.evaluation.point.loss }) ?? true { best = (rate, evaluation) }
-            if rate == rates.first { usual = (rate, evaluation) }
-        }
-        if rates.count > 1, try trialsJoin(adapter) {
-            let names = rates.map { String($0) }.joined(separator: ", ")
-            try report(.begin(method: method.name, activity: "trials, learning rates \(names)", steps: steps))
-            let outcomes = try JointTrainer(
-                model: preparation.model, adapter: adapter, examples: preparation.train,
-                plan: plan(steps: steps, learningRate: rates[0]), learningRates: rates
-            ).run(
-                shouldStop: shouldStop,
-                report: { step, _ in
-                    seconds += step.seconds
-                    try report(.step(method: method.name, step, of: steps))
-                })
-            for (rate, outcome) in zip(rates, outcomes) {
-                if case .trained(let parameters, _) = outcome {
-                    try note(rate, parameters)
-                } else {
-                    try note(rate, nil)
-                }
-            }
-        } else {
-            for rate in rates {
-                if shouldStop() {
-                    result.reason = "interrupted during its trials"
-                    break
-                }
-                try report(.begin(method: method.name, activity: "trial, learning rate \(rate)", steps: steps))
-                do {
-                    let trainer = try Trainer(
-                        model: preparation.model, adapter: adapter, examples: preparation.train,
-                        source: preparation.task.split.train, plan: plan(steps: steps, learningRate: rate))
-                    let outcome = try trainer.run(shouldStop: shouldStop) { event in
-                        guard case .step(let step) = event else { return }
-                        seconds += step.seconds
-                        try report(.step(method: method.name, step, of: steps))
-                    }
-                    try note(rate, outcome.parameters)
-                } catch let error as HoneError where error.code == .notFinite {
-                    try note(rate, nil)
-                }
-            }
-        }
-        result.trialSeconds = seconds
-        result.seconds = monotonicSeconds() - started
-        result.peakBytes = Engine.peakResidentBytes
-        result.learningRate = best?.rate
-        // Rates go by the loss: after few steps accuracies are alike, and the loss shows which learns. The method's usual
-        // one is taken unless it is clearly behind.
-        if let best, let usual, try !isBehind(usual.evaluation.losses, best.evaluation.losses) {
-            result.learningRate = usual.rate
-        }
-        if best == nil, result.reason.isEmpty { result.reason = "every learning rate diverged" }
-        // Also a method that goes no further than its trials is reported with figures.
-        result.validation = try best.map { try measured($0.evaluation) }
-        return (result, best?.evaluation.scores)
-    }
-
-    /// The most tokens of a step's rows for which several rates are tried in one batch: more keep the processor busy alone.
-    private static let mostTokensToJoin = 256
-
-    /// Whether an adapter's trials run in one batch.
-    private func trialsJoin(_ adapter: Adapter) throws -> Bool {
-        let tokens = preparation.train.reduce(0) { $0 + $1.length } / max(1, preparation.train.count)
-        guard tokens * search.batchSize <= GradientSearch.mostTokensToJoin else { return false }
-        return try JointTrainer.suits(adapter, preparation.model)
     }
 
     /// Full training with the learning rate that the trials found best.

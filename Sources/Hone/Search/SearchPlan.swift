@@ -7,6 +7,8 @@ public struct SearchPlan: Hashable, Sendable {
     public var trialSteps: Int
     /// How many methods are trained in full.
     public var finalists: Int
+    /// Methods whose own work before and after training did not fit into the budget.
+    public var leftOut: [String]
     /// How many steps a full training has.
     public var fullSteps: Int
     /// How many rows a step has.
@@ -46,13 +48,14 @@ public struct SearchPlan: Hashable, Sendable {
             try plan[name] == nil ? bounds.lowerBound : field(plan[name], "plan.\(name)", bounds)
         }
         trialSteps = try planned("trial_steps", 1...1_000_000_000)
-        finalists = try planned("finalists", 1...1000)
+        finalists = try planned("finalists", 0...1000)
         fullSteps = try planned("full_steps", 1...1_000_000_000)
         batchSize = try field(json["options"]?["batch_size"], "options.batch_size", 1...65536)
         maximumLength = try field(json["maximum_length"], "maximum_length", 1...1 << 20)
         threads = try field(json["system"]?["threads"], "system.threads", 1...4096)
         seed = UInt64(bitPattern: Int64(try field(json["seed"], "seed", Int.min...Int.max)))
         methods = json["options"]?["methods"]?.array?.compactMap(\.string) ?? []
+        leftOut = plan["left_out"]?.array?.compactMap(\.string) ?? []
         learningRates = json["options"]?["learning_rates"]?.array?.compactMap(\.number) ?? []
         guard !methods.isEmpty else {
             throw HoneError(.badFile, "the field is missing or empty", file: file, item: "options.methods")

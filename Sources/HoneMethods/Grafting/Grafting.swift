@@ -74,6 +74,18 @@ public struct Grafting: Method {
     /// It has both.
     public var hasStages: Bool { true }
 
+    /// The head is solved on all rows; each round of the mask goes forward and back over its rows, and reads them again.
+    public func stageCost(steps: Int, rows: Int, batchSize: Int) -> StageCost {
+        var cost = StageCost(before: StageCost.reading(rows: rows, batchSize: batchSize))
+        let rounds = settings.integer("rounds")
+        if settings.choice("mask") == "trained", rounds > 0 {
+            let looked = min(rows, settings.integer("mask-rows"))
+            let reading = StageCost.reading(rows: looked, batchSize: batchSize)
+            cost.after = Double(rounds) * 4 * reading + reading
+        }
+        return cost
+    }
+
     /// Solves the head on the frozen model's vectors.
     public func prepare(_ parameters: inout ParameterSet, _ context: TrainingContext) throws {
         // A graft that is trained further keeps the head that it was made with.

@@ -120,6 +120,16 @@ public struct LoFiT: Method {
     /// Heads are looked for, unless a file names them.
     public var hasStages: Bool { file == nil }
 
+    /// The selection is a training of its own.
+    public func stageCost(steps: Int, rows: Int, batchSize: Int) -> StageCost {
+        StageCost(before: file == nil ? Double(selectionSteps(of: steps)) : 0)
+    }
+
+    private func selectionSteps(of steps: Int) -> Int {
+        let own = settings.integer("selection-steps")
+        return own > 0 ? own : steps
+    }
+
     /// Finds the heads, and starts vectors for them.
     public func prepare(_ parameters: inout ParameterSet, _ context: TrainingContext) throws {
         let model = try context.model.part(for: context.task, LoFiT.self)
@@ -131,9 +141,8 @@ public struct LoFiT: Method {
         for parameter in parameters.all where parameter.group == .head {
             factors.set(parameter.name, parameter.tensor, group: .head)
         }
-        let steps = settings.integer("selection-steps")
         let rate = context.learningRate * settings.real("selection-rate")
-        let trained = try context.train(selection, factors, steps > 0 ? steps : context.steps, rate)
+        let trained = try context.train(selection, factors, selectionSteps(of: context.steps), rate)
         let ranking = HeadRanking(scores: try HeadScaling.scores(trained), of: model.configuration)
         var found = try self.parameters(ranking, for: model, random: &random)
         for parameter in parameters.all where parameter.group == .head {

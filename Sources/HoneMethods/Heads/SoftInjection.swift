@@ -60,6 +60,12 @@ public struct SoftInjection: Method {
     /// Yes: the task is read from prompts.
     public var hasStages: Bool { true }
 
+    /// The task is read from prompts that are as long as their examples together.
+    public func stageCost(steps: Int, rows: Int, batchSize: Int) -> StageCost {
+        let read = settings.integer("prompts") * (settings.integer("shots") + 1)
+        return StageCost(before: StageCost.reading(rows: read, batchSize: batchSize))
+    }
+
     /// Reads the task out of prompts with worked examples, drawn from the training rows.
     public func prepare(_ parameters: inout ParameterSet, _ context: TrainingContext) throws {
         let shots = settings.integer("shots")
