@@ -108,12 +108,11 @@ import Testing
     @Test("a method whose own work takes longer than the budget is left out and told of, also when it is repeated")
     func workAroundTraining() throws {
         let workshop = try Workshop()
-        // A mask is learned in ten rounds over a thousand rows: hundreds of steps, however fast they are.
+        // A mask is learned in ten rounds over a thousand rows: as much as thousands of steps.
         let data = try workshop.tickets(rows: 1200)
         let arguments = [
             "fit", data, "--model", try workshop.fixture("bert-tiny"), "--methods", "probe,bitfit,graft",
-            "--batch-size",
-            "4", "--json",
+            "--batch-size", "4", "--json",
         ]
         func fit(_ more: [String], _ name: String) throws -> (plan: JSON?, graft: JSON?) {
             let out = workshop.folder + "/" + name

@@ -104,7 +104,8 @@ struct ComparisonBench {
         for rate in rates {
             do {
                 let adapter = try trained(
-                    initial(method, task, seed: 0), task, draw: draw, steps: steps, learningRate: rate, seed: 0)
+                    initial(method, task, seed: 0), task, draw: draw, steps: steps, learningRate: rate, seed: 0,
+                    stages: .preparation)
                 let loss = try Evaluation.measure(
                     Specialist(base: model, adapter: adapter), on: task.validation, split: "validation",
                     generates: false
@@ -121,7 +122,7 @@ struct ComparisonBench {
     /// - Throws: `CancellationError` where it was stopped.
     private func trained(
         _ initial: Adapter, _ task: ComparisonTask, draw: ComparisonTask.Draw, steps: Int, learningRate: Double,
-        seed: UInt64
+        seed: UInt64, stages: Trainer.Stages = .all
     ) throws -> Adapter {
         var adapter = initial
         for parameter in draw.head?.all ?? [] {
@@ -132,7 +133,7 @@ struct ComparisonBench {
         let outcome = try Trainer(
             model: model, adapter: adapter, examples: draw.encoded, source: draw.examples,
             plan: plan(steps: steps, learningRate: learningRate, draw, seed: seed), validate: validate
-        ).run(shouldStop: shouldStop)
+        ).run(stages: stages, shouldStop: shouldStop)
         guard outcome.ending != .interrupted else { throw CancellationError() }
         adapter.parameters = outcome.parameters
         return adapter

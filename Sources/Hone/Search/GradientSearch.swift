@@ -67,18 +67,22 @@ struct GradientSearch {
                 }
             }
         }
+        func drop(_ contender: Contender, _ reason: String) throws {
+            results[contender.place].status = .dropped
+            results[contender.place].reason = reason
+            try report(.note("\(contender.method.name): dropped, \(reason)"))
+        }
         let best = contenders.max { isBetter($1.scores, than: $0.scores) }
         if let best {
             contenders = try contenders.filter { contender in
                 guard contender.place != best.place else { return true }
                 let isBehind = try isBehind(contender.scores, best.scores)
                 if isBehind {
-                    results[contender.place].status = .dropped
-                    results[contender.place].reason =
+                    try drop(
+                        contender,
                         "clearly behind \(best.method.name) after \(trialSteps) trial steps: validation "
-                        + "\(contender.scores.name) \(decimals(contender.scores.mean, 4)) against "
-                        + decimals(best.scores.mean, 4)
-                    try report(.note("\(contender.method.name): dropped, \(results[contender.place].reason)"))
+                            + "\(contender.scores.name) \(decimals(contender.scores.mean, 4)) against "
+                            + decimals(best.scores.mean, 4))
                 }
                 return !isBehind
             }
@@ -99,12 +103,11 @@ struct GradientSearch {
         }
         for contender in tooLong {
             let needed = seconds(contender, epochs: 0)
-            results[contender.place].status = .dropped
-            results[contender.place].reason =
+            try drop(
+                contender,
                 "its own work before and after training takes longer than the budget leaves"
-                + (repeated == nil ? " (about \(Int(needed)) s of \(Int(max(0, time))))" : "")
-                + "; a larger --budget lets it in"
-            try report(.note("\(contender.method.name): dropped, \(results[contender.place].reason)"))
+                    + (repeated == nil ? " (about \(Int(needed)) s of \(Int(max(0, time))))" : "")
+                    + "; a larger --budget lets it in")
         }
         contenders.removeAll { contender in tooLong.contains { $0.place == contender.place } }
         plan["left_out"] = .array(tooLong.map { .string($0.method.name) })
@@ -120,11 +123,11 @@ struct GradientSearch {
             while finalists > 1, epochs(finalists) < GradientSearch.enoughEpochs { finalists -= 1 }
         }
         for contender in contenders.dropFirst(finalists) {
-            results[contender.place].status = .dropped
-            results[contender.place].reason =
+            try drop(
+                contender,
                 "validation \(contender.scores.name) \(decimals(contender.scores.mean, 4)) after \(trialSteps) trial steps; "
-                + "the budget leaves no time to train more than \(finalists) method\(finalists == 1 ? "" : "s") in full"
-            try report(.note("\(contender.method.name): dropped, \(results[contender.place].reason)"))
+                    + "the budget leaves no time to train more than \(finalists) method\(finalists == 1 ? "" : "s") in full"
+            )
         }
         contenders = Array(contenders.prefix(finalists))
         let fullSteps =

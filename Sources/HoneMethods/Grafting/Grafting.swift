@@ -81,7 +81,8 @@ public struct Grafting: Method {
         if settings.choice("mask") == "trained", rounds > 0 {
             let looked = min(rows, settings.integer("mask-rows"))
             let reading = StageCost.reading(rows: looked, batchSize: batchSize)
-            cost.after = Double(rounds) * 4 * reading + reading
+            // A gradient is three readings, a score is one; the starting mask is scored as well.
+            cost.after = (Double(rounds) * 4 + 1) * reading
         }
         return cost
     }
