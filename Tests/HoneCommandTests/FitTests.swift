@@ -144,7 +144,7 @@ import Testing
         #expect(names.count > 12)
         let data = try name == "bert-tiny" ? workshop.tickets(rows: 40) : workshop.additions(rows: 60)
         let result = try workshop.hone(
-            "fit", data, "--model", folder, "--methods", names.joined(separator: ","), "--budget", "10s",
+            "fit", data, "--model", folder, "--methods", names.joined(separator: ","), "--budget", "4s",
             "--batch-size", "4", "--out", workshop.out, "--json")
         #expect(result.code == 0, "\(result.error)")
         let methods = try JSON.read(file: workshop.out + "/metrics.json")["methods"]?.array ?? []
