@@ -38,6 +38,14 @@ at::Tensor product(const at::Tensor &x, const at::Tensor &weight, const at::Tens
 // `sum + x · weightᵀ`; `sum` may be overwritten.
 at::Tensor product_onto(at::Tensor sum, const at::Tensor &x, const at::Tensor &weight);
 
+// Whether products of bfloat16 matrices are made in float32 here; see WideProducts.cpp.
+bool products_are_wide();
+// A tensor in the type that its products are made in. Who multiplies it several times widens it once.
+inline at::Tensor widened(const at::Tensor &tensor) {
+    const bool widens = tensor.defined() && tensor.scalar_type() == at::kBFloat16 && tensor.device().is_cpu();
+    return widens && products_are_wide() ? tensor.to(at::kFloat) : tensor;
+}
+
 // Described where they are registered, in Registration.cpp.
 at::Tensor segment_attention(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
                              const at::Tensor &offsets, const std::optional<at::Tensor> &parents,

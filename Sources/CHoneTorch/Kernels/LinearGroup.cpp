@@ -190,13 +190,13 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
         const Segments segments{bounds};
         const size_t count = scales.size() / segments.count();
         const Parts parts{given, places, count, segments.count()};
-        const auto type = input.scalar_type();
-        const at::Tensor x = input.reshape({-1, input.size(-1)}).contiguous();
+        const at::Tensor rows = input.reshape({-1, input.size(-1)}).contiguous(), x = widened(rows);
+        const auto type = x.scalar_type();
         std::vector<int64_t> shape = input.sizes().vec();
         std::vector<at::Tensor> made(count), ups(scales.size()), downs(segments.count()), inners(segments.count());
-        for (size_t i = 0; i < count; ++i) made[i] = product(x, parts.weight(i), parts.bias(i));
+        for (size_t i = 0; i < count; ++i) made[i] = product(x, widened(parts.weight(i)), widened(parts.bias(i)));
         const bool alike = are_alike(parts, segments);
-        std::vector<at::Tensor> kept{x}, results;
+        std::vector<at::Tensor> kept{rows}, results;
         if (alike) {
             AlikeUpdates all = AlikeUpdates::forward(parts, segments, scales, x, made);
             kept.push_back(all.down);
@@ -228,7 +228,7 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
         for (size_t i = 0; i < count; ++i) {
             weights.push_back(parts.weight(i));
             shape.back() = made[i].size(1);
-            results.push_back(made[i].view(shape));
+            results.push_back(made[i].to(rows.scalar_type()).view(shape));
         }
         kept.insert(kept.begin() + 1, weights.begin(), weights.end());
         if (!alike) {
@@ -260,17 +260,18 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
         const Segments segments{bounds};
         const size_t count = scales.size() / segments.count();
         const Parts parts{{}, places, count, segments.count()};
-        const at::Tensor &x = saved[0];
+        const at::Tensor x = widened(saved[0]);
+        const auto type = saved[0].scalar_type();
         const auto kept_up = [&](size_t s, size_t i) -> const at::Tensor & { return saved[1 + count + s * count + i]; };
         const size_t first_down = 1 + count + scales.size();
         std::vector<at::Tensor> found(places.size()), given(count);
         at::Tensor input_gradient;
         for (size_t i = 0; i < count; ++i) {
             if (!gradients[i].defined()) continue;
-            given[i] = gradients[i].reshape({x.size(0), -1}).contiguous();
-            if (needs_input) input_gradient = product_onto(input_gradient, given[i], saved[1 + i].t());
-            if (needs[i]) found[i] = product(given[i].t(), x.t());
-            if (needs[count + i]) found[count + i] = given[i].sum(0);
+            given[i] = widened(gradients[i].reshape({x.size(0), -1}).contiguous());
+            if (needs_input) input_gradient = product_onto(input_gradient, given[i], widened(saved[1 + i]).t());
+            if (needs[i]) found[i] = product(given[i].t(), x.t()).to(type);
+            if (needs[count + i]) found[count + i] = given[i].sum(0).to(type);
         }
         if (context->saved_data["alike"].toBool()) {
             const AlikeUpdates all{saved[1 + count], {saved.begin() + 3 + count, saved.end()}, saved[2 + count]};
@@ -316,7 +317,7 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
             }
         }
         torch::autograd::variable_list all(1);
-        if (input_gradient.defined()) all[0] = input_gradient.view(context->saved_data["shape"].toIntVector());
+        if (input_gradient.defined()) all[0] = input_gradient.to(type).view(context->saved_data["shape"].toIntVector());
         for (size_t i = 0; i < found.size(); ++i) {
             if (places[i] >= 0) all.push_back(found[i]);
         }

@@ -1,6 +1,9 @@
 #include "Processor.h"
 
 #include <ATen/Version.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 namespace hone {
 namespace {
@@ -17,11 +20,27 @@ Vectors best_vectors() {
 #endif
 }
 
+bool are_pairs_slow() {
+#if defined(__x86_64__)
+    unsigned a, b, c, d;
+    constexpr unsigned tiles = 1u << 22;
+    return __builtin_cpu_is("intel") && __builtin_cpu_supports("avx512bf16") && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+           (d & tiles) == 0;
+#else
+    return false;
+#endif
+}
+
 }  // namespace
 
 Vectors vectors() {
     static const Vectors best = best_vectors();
     return best;
+}
+
+bool pairs_are_slow() {
+    static const bool are = are_pairs_slow();
+    return are;
 }
 
 }  // namespace hone

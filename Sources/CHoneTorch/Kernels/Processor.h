@@ -27,6 +27,11 @@ using Level = std::integral_constant<Vectors, level>;
 // The widest that the processor has and that `ATEN_CPU_CAPABILITY` (default, avx2) leaves: libtorch's own kernels follow it too.
 Vectors vectors();
 
+// Whether products of pairs of bfloat16 by AVX-512's instruction come slower than products of floats. They do on Intel's processors,
+// which are made to do them by matrix tiles: of a Xeon whose tiles its virtual machine hides, two cores do 150 GFLOP/s by pairs and 250
+// in floats. On AMD's they come twice as fast.
+bool pairs_are_slow();
+
 // Vectors travel by reference, never by value: a function's calling convention would depend on its instructions.
 template <typename Body>
 HONE_AVX512 void with_avx512(const Body &body) {

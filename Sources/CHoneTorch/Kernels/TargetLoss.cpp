@@ -64,20 +64,21 @@ struct TargetLoss : torch::autograd::Function<TargetLoss> {
         const bool records = needs_states || needs_weight;
         at::AutoDispatchBelowADInplaceOrView guard;
         const int64_t count = states.size(0), classes = weight.size(0);
+        const at::Tensor head = widened(weight);
         at::Tensor state_gradient, weight_gradient;
         if (needs_states) state_gradient = at::empty_like(states);
         if (needs_weight) weight_gradient = at::zeros(weight.sizes(), weight.options().dtype(at::kFloat));
         std::vector<double> losses(count);
         for (int64_t start = 0; start < count; start += chunk_rows) {
             const int64_t rows = std::min(chunk_rows, count - start);
-            const at::Tensor some = states.narrow(0, start, rows);
-            at::Tensor logits = product(some, weight).contiguous();
+            const at::Tensor some = widened(states.narrow(0, start, rows));
+            at::Tensor logits = product(some, head).contiguous();
             for_element(logits, [&](auto element) {
                 using Element = decltype(element);
                 rows_loss<Element>(logits.mutable_data_ptr<Element>(), read<int64_t>(targets) + start, rows,
                                    classes, records, losses.data() + start);
             });
-            if (needs_states) state_gradient.narrow(0, start, rows).copy_(product(logits, weight.t()));
+            if (needs_states) state_gradient.narrow(0, start, rows).copy_(product(logits, head.t()));
             if (needs_weight) weight_gradient.add_(product(logits.t(), some.t()).to(at::kFloat));
         }
         double loss = 0;

@@ -1,11 +1,13 @@
-// Products of bfloat16 matrices on processors without instructions for them. libtorch's own path there is a plain loop, many
-// times slower than a product in float32; these widen the factors, multiply through oneDNN and round the result once, which is
-// what the instructions do too. They take libtorch's places in the dispatcher, so that every linear map, fused or not, is served.
+// Products of bfloat16 matrices on processors that have no instructions for them, or slow ones. Without them libtorch's own path is
+// a plain loop, many times slower than a product in float32; these widen the factors, multiply through oneDNN and round the result
+// once, which is what the instructions do too. They take libtorch's places in the dispatcher, so that every linear map, fused or not,
+// is served.
 #include <ATen/CPUFunctions.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
 #include "Kernels.h"
+#include "Processor.h"
 
 namespace hone {
 namespace {
@@ -72,8 +74,13 @@ struct Silent : c10::WarningHandler {
 
 }  // namespace
 
+bool products_are_wide() {
+    static const bool are = pairs_are_slow() || !multiplies_bfloat16();
+    return are;
+}
+
 TORCH_LIBRARY_IMPL(aten, CPU, library) {
-    if (multiplies_bfloat16()) return;
+    if (!products_are_wide()) return;
     Silent silent;
     const c10::WarningUtils::WarningHandlerGuard guard(&silent);
     library.impl("mm", mm);
