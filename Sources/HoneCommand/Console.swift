@@ -12,13 +12,26 @@ enum Console {
     /// Writes a line to standard output.
     static func print(_ text: String) { write(text + "\n", to: .standardOutput) }
 
-    /// The lines of standard input that are not blank.
-    static func standardInputLines() throws -> [String] {
-        guard let text = String(data: FileHandle.standardInput.readDataToEndOfFile(), encoding: .utf8) else {
-            throw HoneError(.badFile, "is not UTF-8 text", file: "standard input")
+    /// All of standard input.
+    ///
+    /// - Throws: `HoneError` where it cannot be read (it may be a folder, or closed) or is not UTF-8.
+    static func standardInput() throws -> String {
+        let place = "standard input"
+        let bytes: Data
+        do {
+            bytes = try FileHandle.standardInput.readToEnd() ?? Data()
+        } catch {
+            throw HoneError(
+                .fileSystem, "cannot be read; give texts as arguments, in a file or through a pipe", file: place)
         }
-        return TextFile.lines(text)
+        guard let text = String(data: bytes, encoding: .utf8) else {
+            throw HoneError(.badFile, "is not UTF-8 text", file: place)
+        }
+        return text
     }
+
+    /// The lines of standard input that are not blank.
+    static func standardInputLines() throws -> [String] { TextFile.lines(try standardInput()) }
 
     /// Writes an error's sentence to standard error.
     static func error(_ text: String) { write("hone: \(text)\n", to: .standardError) }

@@ -66,11 +66,7 @@ struct PredictCommand: ParsableCommand {
         } else if !texts.isEmpty {
             try answer(examples(texts, saved), saved, options)
         } else {
-            let content = FileHandle.standardInput.readDataToEndOfFile()
-            guard let text = String(data: content, encoding: .utf8) else {
-                throw HoneError(.badFile, "is not UTF-8 text", file: "standard input")
-            }
-            try answer(examples(lines(text), saved), saved, options)
+            try answer(examples(lines(Console.standardInput()), saved), saved, options)
         }
     }
 
