@@ -43,7 +43,7 @@ struct ChatCommand: ParsableCommand {
         Interruption.install([SIGINT])
         Interruption.rest()
         while true {
-            if isTerminal { Console.write("> ", to: .standardError) }
+            if isTerminal { Console.note("> ") }
             guard let line = readLine() else { break }
             switch line.trimmingCharacters(in: .whitespaces) {
             case "": continue
@@ -56,7 +56,7 @@ struct ChatCommand: ParsableCommand {
             case let message: try answer(message, &chat)
             }
         }
-        if isTerminal { Console.write("\n", to: .standardError) }
+        if isTerminal { Console.note("\n") }
     }
 
     private func answer(_ message: String, _ chat: inout Chat) throws {
@@ -64,7 +64,7 @@ struct ChatCommand: ParsableCommand {
         do {
             _ = try Interruption.during {
                 try chat.answer(
-                    message, onPiece: { Console.write($0, to: .standardOutput) },
+                    message, onPiece: { Console.write($0) },
                     shouldStop: { Interruption.isWished })
             }
             Console.print("")

@@ -1,16 +1,42 @@
 import Foundation
 import Hone
 import HoneFormats
+import Synchronization
 
 /// What the verbs have in common when they speak.
 enum Console {
-    /// Writes text as it is.
-    static func write(_ text: String, to handle: FileHandle) {
-        try? handle.write(contentsOf: Data(text.utf8))
+    private static let loss = Mutex<String?>(nil)
+
+    /// Why standard output has not taken all that was written to it; nil where it has, and where its reader went away.
+    static var lostOutput: String? { loss.withLock { $0 } }
+
+    /// Writes bytes to standard output. What it does not take, on a full disk for example, makes the command fail at its end.
+    static func write(_ bytes: some Sequence<UInt8>) {
+        do {
+            try FileHandle.standardOutput.write(contentsOf: Data(bytes))
+        } catch {
+            let number = ((error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError)?.code ?? Int(EIO)
+            if number == EPIPE { return }
+            loss.withLock { $0 = $0 ?? String(cString: strerror(Int32(number))) }
+        }
+    }
+
+    /// Writes text to standard output as it is.
+    static func write(_ text: String) { write(text.utf8) }
+
+    /// Writes text to standard error as it is.
+    static func note(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
+
+    /// Takes the place of standard streams that are closed, lest a file of a run should become one of them: a stream that can
+    /// neither be read nor written, as the closed one.
+    static func fillClosedStreams() {
+        for (stream, mode) in [(0, O_WRONLY), (1, O_RDONLY), (2, O_RDONLY)] where fcntl(Int32(stream), F_GETFD) == -1 {
+            _ = open("/dev/null", mode)
+        }
     }
 
     /// Writes a line to standard output.
-    static func print(_ text: String) { write(text + "\n", to: .standardOutput) }
+    static func print(_ text: String) { write(text + "\n") }
 
     /// All of standard input.
     ///
@@ -34,7 +60,7 @@ enum Console {
     static func standardInputLines() throws -> [String] { TextFile.lines(try standardInput()) }
 
     /// Writes an error's sentence to standard error.
-    static func error(_ text: String) { write("hone: \(text)\n", to: .standardError) }
+    static func error(_ text: String) { note("hone: \(text)\n") }
 
     /// Writes one JSON object to standard output.
     static func print(json: JSON) { print(json.text(pretty: true)) }

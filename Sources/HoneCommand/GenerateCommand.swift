@@ -82,7 +82,7 @@ struct GenerateCommand: ParsableCommand {
         let streams = !json && !logProbabilities && requests.count == 1 && samples == 1
         let made = try generator.generate(
             requests, options: options,
-            onPiece: streams ? { Console.write($0.text, to: .standardOutput) } : nil,
+            onPiece: streams ? { Console.write($0.text) } : nil,
             shouldStop: { Interruption.isWished })
         let seconds = monotonicSeconds() - start
         if json {

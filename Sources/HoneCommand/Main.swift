@@ -33,6 +33,7 @@ struct HoneMain: ParsableCommand {
         ])
 
     static func main() {
+        Console.fillClosedStreams()
         hone_start_settings()
         // A reader that goes away (`hone methods | head -1`) is no reason to be killed without a word.
         signal(SIGPIPE, SIG_IGN)
@@ -59,7 +60,9 @@ struct HoneMain: ParsableCommand {
     /// cache of compiled products crashed in doing so after an hour of work, with everything written.
     private static func end(_ code: Int32) -> Never {
         fflush(nil)
-        _exit(code)
+        guard code == 0, let reason = Console.lostOutput else { _exit(code) }
+        Console.error("standard output cannot be written: \(reason)")
+        _exit(1)
     }
 
     /// Help and versions go to standard output, everything else is wrong usage.

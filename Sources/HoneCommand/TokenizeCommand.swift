@@ -98,7 +98,7 @@ struct TokenizeCommand: ParsableCommand {
     }
 
     private func write(_ output: inout [UInt8]) {
-        try? FileHandle.standardOutput.write(contentsOf: Data(output))
+        Console.write(output)
         output.removeAll(keepingCapacity: true)
     }
 

@@ -57,14 +57,4 @@ struct EmbedCommandTests {
             #expect(result.error.split(separator: "\n").count == 1 && result.output.isEmpty)
         }
     }
-
-    @Test func `standard input that cannot be read is an error of one sentence`() throws {
-        let workshop = try Workshop()
-        let (model, run) = try (workshop.fixture("bert-tiny"), workshop.finishedRun())
-        for arguments in [["embed", model], ["predict", run]] {
-            let result = try HoneProcess(arguments, in: workshop.folder, inputFile: workshop.folder).wait()
-            #expect(result.code == 1 && result.error.contains("standard input: cannot be read"), "\(result.error)")
-            #expect(result.error.split(separator: "\n").count == 1 && result.output.isEmpty)
-        }
-    }
 }

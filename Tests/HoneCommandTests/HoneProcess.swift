@@ -28,17 +28,15 @@ struct HoneProcess {
         return places.first { FileManager.default.isExecutableFile(atPath: $0) } ?? places[0]
     }()
 
-    /// Starts `hone` in a folder; its words go into files, so that no pipe can fill up. Standard input is the bytes given, or
-    /// what lies at a path.
+    /// Starts `hone` in a folder; its words go into files, so that no pipe can fill up.
     init(
-        _ arguments: [String], in folder: String, input: [UInt8] = [], inputFile: String? = nil,
-        environment: [String: String] = [:]
+        _ arguments: [String], in folder: String, input: [UInt8] = [], environment: [String: String] = [:]
     ) throws {
         let place = folder + "/.process-\(UUID().uuidString)"
         outputPath = place + ".out"
         errorPath = place + ".err"
-        let inputPath = inputFile ?? place + ".in"
-        if inputFile == nil { try Data(input).write(to: URL(fileURLWithPath: inputPath)) }
+        let inputPath = place + ".in"
+        try Data(input).write(to: URL(fileURLWithPath: inputPath))
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
