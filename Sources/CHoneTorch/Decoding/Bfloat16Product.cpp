@@ -76,7 +76,7 @@ HONE_AVX2 void half_tile(const Lines<c10::BFloat16> &lines, int64_t output, int6
 }
 
 bool has_dot_products() {
-    static const bool has = vectors() == Vectors::avx512 && __builtin_cpu_supports("avx512bf16");
+    static const bool has = vectors() == Vectors::avx512 && __builtin_cpu_supports("avx512bf16") && !pairs_are_slow();
     return has;
 }
 
