@@ -57,6 +57,11 @@ struct Parts {
     size_t up_place(size_t segment, size_t i) const { return down_place(segments + segment, i); }
     at::Tensor down(size_t segment, size_t i) const { return part(down_place(segment, i)); }
     at::Tensor up(size_t segment, size_t i) const { return part(up_place(segment, i)); }
+    // Whether any down is among the parts that are asked for: downs stand together.
+    bool has_down(const std::vector<int64_t> &needs) const {
+        const auto begin = needs.begin() + down_place(0, 0), end = begin + segments * count;
+        return std::any_of(begin, end, [](int64_t need) { return need != 0; });
+    }
 };
 
 // Where segments of tokens begin, and the number of tokens at the end.
@@ -166,6 +171,7 @@ struct AlikeUpdates {
         }
         const at::Tensor all = inner_gradients.size() == 1 ? inner_gradients[0] : at::cat(inner_gradients, 2);
         if (input_gradient.defined()) by_segment(input_gradient, groups).baddbmm_(all, down);
+        if (!parts.has_down(needs)) return;
         const at::Tensor turned = at::bmm(all.transpose(1, 2), by_segment(x, groups)).to(at::kFloat);
         rank = 0;
         place = 0;
@@ -260,10 +266,13 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
         const Segments segments{bounds};
         const size_t count = scales.size() / segments.count();
         const Parts parts{{}, places, count, segments.count()};
-        const at::Tensor x = widened(saved[0]);
-        const auto type = saved[0].scalar_type();
+        const at::Tensor &rows = saved[0];
+        const auto type = rows.scalar_type();
         const auto kept_up = [&](size_t s, size_t i) -> const at::Tensor & { return saved[1 + count + s * count + i]; };
         const size_t first_down = 1 + count + scales.size();
+        // Only the gradients of weights and downs ask for the input.
+        const bool trains_weight = std::any_of(needs.begin(), needs.begin() + count, [](int64_t need) { return need != 0; });
+        const at::Tensor x = trains_weight || parts.has_down(needs) ? widened(rows) : rows;
         std::vector<at::Tensor> found(places.size()), given(count);
         at::Tensor input_gradient;
         for (size_t i = 0; i < count; ++i) {
@@ -290,7 +299,7 @@ struct LinearGroup : torch::autograd::Function<LinearGroup> {
                 rank += own;
                 trains_down = trains_down || needs[parts.down_place(s, i)];
                 if (!given[i].defined()) {
-                    inner_gradients.push_back(at::zeros({segments.length(s), own}, x.options()));
+                    inner_gradients.push_back(at::zeros({segments.length(s), own}, inner.options()));
                     continue;
                 }
                 const at::Tensor mine = segments.of(given[i], s);
