@@ -62,16 +62,12 @@ struct PredictCommand: ParsableCommand {
             guard let content = String(validating: try FileBytes.read(file), as: UTF8.self) else {
                 throw HoneError(.badFile, "is not UTF-8 text", file: file)
             }
-            try answer(examples(lines(content), saved), saved, options)
+            try answer(examples(TextFile.lines(content), saved), saved, options)
         } else if !texts.isEmpty {
             try answer(examples(texts, saved), saved, options)
         } else {
-            try answer(examples(lines(Console.standardInput()), saved), saved, options)
+            try answer(examples(Console.standardInputLines(), saved), saved, options)
         }
-    }
-
-    private func lines(_ text: String) -> [String] {
-        text.split(whereSeparator: \.isNewline).map(String.init).filter { !$0.allSatisfy(\.isWhitespace) }
     }
 
     private func examples(_ texts: [String], _ saved: SavedRun) throws -> [Example] {

@@ -28,9 +28,10 @@ struct HoneProcess {
         return places.first { FileManager.default.isExecutableFile(atPath: $0) } ?? places[0]
     }()
 
-    /// Starts `hone` in a folder; its words go into files, so that no pipe can fill up.
+    /// Starts `hone` in a folder; its words go into files, so that no pipe can fill up. A redirection, as `> /dev/full`, is the shell's.
     init(
-        _ arguments: [String], in folder: String, input: [UInt8] = [], environment: [String: String] = [:]
+        _ arguments: [String], in folder: String, input: [UInt8] = [], environment: [String: String] = [:],
+        redirection: String = ""
     ) throws {
         let place = folder + "/.process-\(UUID().uuidString)"
         outputPath = place + ".out"
@@ -63,7 +64,7 @@ struct HoneProcess {
         variables["SWIFT_BACKTRACE"] = "enable=no"
         variables.merge(environment) { $1 }
         // The shell changes the folder and becomes `hone`, with the same process number.
-        let shell = ["sh", "-c", "cd \"$0\" && exec \"$@\"", folder, HoneProcess.executable]
+        let shell = ["sh", "-c", "cd \"$0\" && exec \"$@\" \(redirection)", folder, HoneProcess.executable]
         var list = (shell + arguments).map { strdup($0) } + [nil]
         var settings = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { (list + settings).forEach { free($0) } }

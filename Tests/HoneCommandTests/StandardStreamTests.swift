@@ -5,20 +5,8 @@ import Testing
 struct StandardStreamTests {
     /// The exit code and the words on standard error of a command under a shell's redirection.
     private func hone(_ arguments: [String], _ redirection: String, in folder: String) throws -> (Int32, String) {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", "exec \"$@\" \(redirection)", "sh", HoneProcess.executable] + arguments
-        process.currentDirectoryURL = URL(fileURLWithPath: folder)
-        process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
-        let errors = Pipe()
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = errors
-        try process.run()
-        let words = try errors.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        let code = process.terminationReason == .exit ? process.terminationStatus : -1
-        return (code, String(decoding: words, as: UTF8.self))
+        let result = try HoneProcess(arguments, in: folder, redirection: redirection).wait()
+        return (result.code, result.error)
     }
 
     @Test(arguments: ["< .", "<&-"])
