@@ -76,9 +76,12 @@ let package = Package(
         .testTarget(name: "HoneFormatsTests", dependencies: ["HoneFormats"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTorchTests", dependencies: ["HoneTorch"]),
         .testTarget(name: "HoneHubTests", dependencies: ["HoneHub"]),
-        .testTarget(name: "HoneImagesTests", dependencies: ["HoneImages", "HoneFormats"], exclude: ["Fixtures"]),
-        .testTarget(name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats"], exclude: ["Fixtures"]),
-        .testTarget(name: "HoneModelsTests", dependencies: ["HoneModels", "HoneMethods"], exclude: ["Fixtures"]),
+        .testTarget(
+            name: "HoneImagesTests", dependencies: ["HoneImages", "HoneFormats", "HoneTesting"], exclude: ["Fixtures"]),
+        .testTarget(
+            name: "HoneTextTests", dependencies: ["HoneText", "HoneFormats", "HoneTesting"], exclude: ["Fixtures"]),
+        .testTarget(
+            name: "HoneModelsTests", dependencies: ["HoneModels", "HoneMethods", "HoneTesting"], exclude: ["Fixtures"]),
         .testTarget(name: "HoneTasksTests", dependencies: ["HoneTasks"]),
         .testTarget(
             name: "HoneMethodsTests", dependencies: ["HoneMethods", "HoneTraining", "HoneTesting"],

@@ -104,11 +104,10 @@ import Testing
         arguments[place] = "200000"
         let process = try HoneProcess(arguments, in: workshop.folder)
         #expect(CrashTests.waitForCheckpoint(run))
-        let asked = Date()
         process.signal(signal)
+        // All of its steps would take far longer, also on a fast machine.
         let result = process.wait(seconds: 60)
-        #expect(result.code == 130 && result.signal == 0, "\(result)")
-        #expect(Date().timeIntervalSince(asked) < 10)
+        #expect(result.code == 130 && result.signal == 0 && !result.timedOut, "\(result)")
         #expect(result.output.contains("--resume") && result.output.contains(run), "\(result.output)")
         #expect(!CrashTests.isFinished(run))
         let newest = try #require(CrashTests.checkpoints(run).last)

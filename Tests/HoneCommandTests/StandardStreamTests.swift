@@ -35,7 +35,11 @@ struct StandardStreamTests {
     @Test func `files of a run do not become streams that are closed`() throws {
         let workshop = try Workshop()
         let (data, model) = try (workshop.tickets(), workshop.fixture("bert-tiny"))
-        let arguments = ["train", data, "--method", "probe", "--model", model, "--max-length", "18"]
+        // One thread in both, and steps: the log of them is open all the while.
+        let arguments = [
+            "train", data, "--method", "lora", "--set", "rank=2", "--model", model, "--steps", "2", "--batch-size", "8",
+            "--threads", "1",
+        ]
         let (code, words) = try hone(
             arguments + ["--out", workshop.folder + "/quiet"], "<&- >&- 2>&-", in: workshop.folder)
         #expect(code == 1 && words.isEmpty)
@@ -43,7 +47,7 @@ struct StandardStreamTests {
         for name in ["metrics.json", "log.jsonl"] {
             let files = [workshop.folder + "/quiet/" + name, workshop.folder + "/told/" + name]
             let lines = files.map { (FileManager.default.contents(atPath: $0) ?? Data()).split(separator: 10).count }
-            #expect(lines[0] == lines[1], "\(name)")
+            #expect(lines[0] == lines[1] && lines[0] > 1, "\(name)")
         }
     }
 }

@@ -17,7 +17,13 @@ import Testing
         #expect(try FileLock.claim(folder + "/claim") == nil)
         #expect(try FileLock.claim(folder + "/other") != nil)
         first = nil
-        #expect(try FileLock.claim(folder + "/claim") != nil)
+        // A process that another test starts just then holds a copy until it becomes another program.
+        var again = try FileLock.claim(folder + "/claim")
+        for _ in 0..<200 where again == nil {
+            usleep(10_000)
+            again = try FileLock.claim(folder + "/claim")
+        }
+        #expect(again != nil)
     }
 
     @Test func `a claim on a file that was removed does not keep others from a new one`() throws {

@@ -38,7 +38,8 @@ final class TestServer: Sendable {
 
     init(_ handler: @escaping @Sendable (Request) -> Reply) throws {
         self.handler = handler
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        // Processes that other tests start must not have these sockets: closing them here would not end a connection.
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
@@ -60,22 +61,23 @@ final class TestServer: Sendable {
     /// What was asked so far.
     var requests: [Request] { state.withLock { $0.requests } }
 
-    /// Ends the server and what is open.
+    /// Ends the server and what is open. Who serves a connection closes it, and who waits for one the listener: a number that was
+    /// given back may already be another's.
     func stop() {
-        let open = state.withLock { state in
+        state.withLock { state in
             state.isStopped = true
-            return state.open
+            shutdown(listener, Int32(SHUT_RDWR))
+            for descriptor in state.open { shutdown(descriptor, Int32(SHUT_RDWR)) }
         }
-        shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
-        for descriptor in open { shutdown(descriptor, Int32(SHUT_RDWR)) }
     }
 
     private var isStopped: Bool { state.withLock { $0.isStopped } }
 
     private func accept() {
+        defer { close(listener) }
         while !isStopped {
             let connection = Foundation.accept(listener, nil, nil)
+            _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
             guard connection >= 0 else {
                 if errno == EINTR { continue }
                 return
@@ -83,8 +85,11 @@ final class TestServer: Sendable {
             _ = state.withLock { $0.open.insert(connection) }
             Thread { [self] in
                 while serve(connection) {}
-                _ = state.withLock { $0.open.remove(connection) }
-                close(connection)
+                state.withLock { state in
+                    state.open.remove(connection)
+                    shutdown(connection, Int32(SHUT_RDWR))
+                    close(connection)
+                }
             }.start()
         }
     }

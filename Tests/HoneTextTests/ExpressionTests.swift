@@ -1,4 +1,5 @@
 import HoneFormats
+import HoneTesting
 import Testing
 
 @testable import HoneText
@@ -57,7 +58,8 @@ import Testing
         let expression = try RegularExpression(
             pattern, Component(.null, file: "made", place: "pattern"))
         let text = Array(String(repeating: "a", count: 500).utf8)
-        let taken = ContinuousClock().measure { _ = expression.matches(in: text, 0, text.count) }
-        #expect(taken < .seconds(10))
+        let start = ProcessorTime.seconds
+        _ = expression.matches(in: text, 0, text.count)
+        #expect(ProcessorTime.seconds - start < 10)
     }
 }

@@ -69,10 +69,14 @@ import Testing
             }
         }
         try steps(500)
-        let before = Engine.residentBytes
-        try steps(10_000)
-        let grown = Engine.residentBytes - before
-        // A single tensor of 16 KiB lost at each step would be 160 MiB; other tests of this process move a few.
+        // A single tensor of 16 KiB lost at each step would be 160 MiB, every time. Other tests of this process take memory as
+        // well, sometimes much at once.
+        var grown = Int.max
+        for _ in 0..<5 where grown >= 48 << 20 {
+            let before = Engine.residentBytes
+            try steps(10_000)
+            grown = min(grown, Engine.residentBytes - before)
+        }
         #expect(grown < 48 << 20, "grew by \(grown) bytes")
     }
 }
