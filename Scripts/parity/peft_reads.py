@@ -61,6 +61,8 @@ def main():
         warnings.filterwarnings("ignore", category=FutureWarning)
         # peft 0.21.2 says this of every AdaLoRA, its own too: it looks for rank patterns of LoRA's kind.
         warnings.filterwarnings("ignore", message=r".*rank_pattern keys did not match.*\.lora_E")
+        # And this of every LN_TUNING: it asks its layers for parts that a norm does not have.
+        warnings.filterwarnings("ignore", message=r"Unsupported layer type .*(LayerNorm|RMSNorm)")
         try:
             model = PeftModel.from_pretrained(model, arguments.adapter).eval()
         except Exception as error:  # any sort: the reason is printed and the check has failed

@@ -22,7 +22,7 @@ def compare(folder):
     model.eval()
     missing = [key for key in info["missing_keys"] if "pooler" not in key]
     assert not missing and not info["mismatched_keys"], info
-    heads = ("cls.", "lm_head.", "vocab_")
+    heads = ("cls.", "lm_head.", "vocab_", "classifier.")
     assert not [key for key in info["unexpected_keys"] if not key.startswith(heads)], info
     inputs = {key: tensors[key] for key in ("input_ids", "attention_mask", "token_type_ids") if key in tensors}
     with torch.no_grad():

@@ -4,7 +4,8 @@ controls (random coordinates, everything else zeroed), overlap of tasks, unions,
 
     python3 Scripts/studies/grafting.py --hone .build/debug/hone --tasks FOLDER --out grafts [--names sst2,subj]
 
-FOLDER holds a folder for each task with train.jsonl and test.jsonl of {text, label}. Prints JSON; resumes where it stopped.
+FOLDER holds a folder for each task with train.jsonl and test.jsonl of {text, label}. With --model, a decoder's folder, the rows are
+asked as the paper asks them, by a prompt that a label word completes. Prints lines; resumes where it stopped.
 """
 import argparse
 import itertools
@@ -13,6 +14,14 @@ import os
 import random
 import subprocess
 import time
+
+
+# What stands behind a text, and the word of each label.
+PROMPTS = {
+    "sst2": (" It was", {"positive": " great", "negative": " terrible"}),
+    "agnews": (" Topic:", {"World": " World", "Sports": " Sports", "Business": " Business", "Science or Technology": " Tech"}),
+    "subj": (" This is", {"subjective": " opinion", "objective": " fact"}),
+}
 
 
 class Study:
@@ -53,13 +62,20 @@ class Study:
             for row in rows:
                 counts[row["label"]] = counts.get(row["label"], 0) + 1
                 if counts[row["label"]] <= limit:
-                    chosen.append({"text": row["text"], "label": row["label"]})
+                    chosen.append(self.asked(task, row["text"], row["label"]))
             with open(target, "w") as file:
                 file.writelines(json.dumps(row) + "\n" for row in chosen)
         return target
 
+    def asked(self, task, text, label):
+        if not self.options.model:
+            return {"text": text, "label": label}
+        behind, words = PROMPTS[task]
+        return {"prompt": text.strip() + behind, "completion": words[label]}
+
     def tuned(self, name, task, model=None):
         """Full fine-tuning of the layers, embeddings and head frozen."""
+        model = model or self.options.model
         return self.hone(
             "train-" + name, "train", self.rows(task, "train", self.options.shots), "--method", "graft", "--set",
             "mask=whole", "--optimizer", self.options.optimizer, "--schedule", "constant", "--epochs", self.options.epochs,
@@ -93,6 +109,7 @@ def main():
     parser.add_argument("--tasks", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--names", default="sst2,subj")
+    parser.add_argument("--model", help="a decoder, which is asked by prompts and label words")
     parser.add_argument("--shots", type=int, default=1000, help="rows of each class to fine-tune on")
     parser.add_argument("--mask-shots", type=int, default=64, help="rows of each class to learn masks on")
     parser.add_argument("--tested", type=int, default=150)

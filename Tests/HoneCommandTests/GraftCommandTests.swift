@@ -4,17 +4,28 @@ import Testing
 
 /// `hone graft` as users call it.
 @Suite struct GraftCommandTests {
-    /// A run with the layers fine-tuned, over a tiny encoder.
-    private func tuned(_ workshop: Workshop, _ name: String, from first: Int = 0) throws -> (run: String, data: String)
-    {
+    /// A run with the layers fine-tuned, over a tiny encoder where no model is named.
+    private func tuned(
+        _ workshop: Workshop, _ name: String, from first: Int = 0, on model: String? = nil
+    ) throws -> (run: String, data: String) {
         let data = try workshop.tickets(name + ".csv", from: first)
         let run = workshop.folder + "/" + name
+        let model = try model ?? workshop.fixture("bert-tiny")
         let result = try workshop.hone(
-            "train", data, "--method", "graft", "--set", "mask=whole", "--model", workshop.fixture("bert-tiny"),
-            "--steps",
-            "12", "--batch-size", "8", "--learning-rate", "0.01", "--out", run, "--quiet")
+            "train", data, "--method", "graft", "--set", "mask=whole", "--model", model, "--steps", "12",
+            "--batch-size", "8", "--learning-rate", "0.01", "--out", run, "--quiet")
         #expect(result.code == 0, "\(result.error)")
         return (run, data)
+    }
+
+    /// A graft of a fine-tuned run: the coordinates that moved furthest.
+    private func graft(_ workshop: Workshop, of tuned: (run: String, data: String)) throws -> String {
+        let file = tuned.run + ".graft"
+        let made = try workshop.hone(
+            "graft", "make", "--finetuned", tuned.run, "--data", tuned.data, "--keep", "0.02", "--no-train", "--quiet",
+            "--threads", "1", "--out", file)
+        #expect(made.code == 0, "\(made.error)")
+        return file
     }
 
     private func json(_ result: HoneProcess.Result) throws -> JSON {
@@ -142,5 +153,55 @@ import Testing
         #expect(try make(bert, bert).contains("classification_head.safetensors"))
         let none = try workshop.hone("graft", "where", data, "--model", bert)
         #expect(none.code == 1)
+    }
+
+    @Test func `a task is measured by its own head after another was learned on top of it`() throws {
+        let workshop = try Workshop()
+        let test = try workshop.tickets("test.csv", rows: 20, from: 100)
+        func measure(_ arguments: String...) throws -> JSON {
+            try json(workshop.hone(["graft", "eval"] + arguments + ["--data", test, "--json", "--threads", "1"]))
+        }
+        let first = try graft(workshop, of: tuned(workshop, "first"))
+        let alone = try measure(first)
+        let model = workshop.folder + "/grafted"
+        _ = try json(workshop.hone("graft", "apply", first, "--out", model, "--json"))
+        let later = try graft(workshop, of: tuned(workshop, "later", from: 24, on: model))
+        let measured = try measure(later, "--head", first, "--model", model)
+        #expect(measured["graft"]?["n"]?.integer == 20 && (measured["k"]?.integer ?? 0) > 0)
+        // Without the later graft, the model is the first base with the first graft, and so are its answers.
+        let (before, wanted) = (measured["base"], alone["graft"])
+        #expect(before?["accuracy"]?.number != nil && before?["accuracy"]?.number == wanted?["accuracy"]?.number)
+        let errors = try [before, wanted].map { try #require($0?["ece_percent"]?.number) }
+        #expect(abs(errors[0] - errors[1]) < 1e-2)
+        // Only the head is free of its base: the coordinates are not.
+        let moved = try workshop.hone("graft", "eval", first, "--model", model, "--data", test)
+        #expect(moved.code == 1 && moved.error.contains("another base"), "\(moved.error)")
+    }
+
+    @Test func `a head for states of another width is refused`() throws {
+        let workshop = try Workshop()
+        let (own, other) = try (
+            graft(workshop, of: tuned(workshop, "own")),
+            graft(workshop, of: tuned(workshop, "narrow", on: workshop.fixture("roberta")))
+        )
+        let refused = try workshop.hone("graft", "eval", own, "--head", other, "--data", workshop.tickets())
+        #expect(refused.code == 1 && refused.error.contains("narrow.graft: head.weight"), "\(refused.error)")
+        #expect(refused.error.contains("16 numbers") && refused.error.contains("have 24"), "\(refused.error)")
+        Refusal.check(refused)
+    }
+
+    @Test func `a graft with more labels than its head has rows is refused`() throws {
+        let workshop = try Workshop()
+        let own = try graft(workshop, of: tuned(workshop, "own"))
+        let bytes = try FileBytes.read(own)
+        let length = bytes[..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
+        let header = String(decoding: bytes[8..<8 + length], as: UTF8.self)
+        let changed = header.replacing(#"[\"early\",\"late\"]"#, with: #"[\"early\",\"late\",\"never\"]"#)
+        #expect(changed != header)
+        let damaged = try workshop.write(
+            "damaged.graft", SafetensorsEdit.file(header: Array(changed.utf8), data: Array(bytes[(8 + length)...])))
+        let refused = try workshop.hone("graft", "eval", damaged, "--data", workshop.tickets())
+        #expect(refused.code == 1 && refused.error.contains("damaged.graft"), "\(refused.error)")
+        Refusal.check(refused)
     }
 }

@@ -126,9 +126,79 @@ extension HostileCase {
                 "--steps", "2", "--max-length", "2", "--out", workshop.out, "--quiet",
             ]
         },
+        method("more heads than there are", code: 1, says: ["lofit top", "9999", "8"], "lofit", "--set", "top=9999"),
+        method("a vector for no head", code: 2, says: ["lofit top", "`0`"], "lofit", "--set", "top=0"),
+        method("heads below zero", code: 2, says: ["lofit top", "`-1`"], "lofit", "--set", "top=-1"),
+        method("a share of heads above all", code: 2, says: ["lofit top", "101%"], "lofit", "--set", "top=101%"),
+        method("two numbers of heads", code: 2, says: ["lofit top", "one number"], "lofit", "--set", "top=1,2"),
         method(
             "a learning rate that explodes", code: 1, says: ["learning rate"], "full", on: "llama-tiny",
             "--learning-rate", "1e30",
             "--steps", "9", "--quiet"),
+    ]
+    /// A run that takes its heads from a file.
+    private static func headList(_ name: String, says: [String], _ heads: String) -> HostileCase {
+        HostileCase(name, says: says) { workshop in
+            let file = try workshop.write("heads.json", heads)
+            return [
+                "train", try workshop.tickets(), "--method", "lofit", "--set", "top=2", "--set", "heads=" + file,
+                "--model", try workshop.fixture("bert-tiny"), "--steps", "2", "--out", workshop.out, "--quiet",
+            ]
+        }
+    }
+
+    /// A question to a run whose list of heads was damaged afterwards.
+    private static func keptHeads(
+        _ name: String, says: [String], _ damage: @escaping @Sendable (_ heads: String) throws -> Void
+    ) -> HostileCase {
+        HostileCase(name, says: says) { workshop in
+            let run = workshop.folder + "/lofit"
+            let trained = try workshop.hone(
+                "train", workshop.tickets(), "--method", "lofit", "--set", "top=2", "--model",
+                workshop.fixture("bert-tiny"), "--steps", "2", "--batch-size", "8", "--out", run, "--quiet")
+            guard trained.code == 0 else { throw HoneProcess.StartFailure(description: trained.error) }
+            try damage(run + "/adapter/heads.json")
+            return ["predict", run, "a b"]
+        }
+    }
+
+    /// Lists of attention heads: bert-tiny has two layers with four heads each.
+    static let headLists: [HostileCase] = [
+        headList("a list without heads", says: ["heads.json", "0 heads"], #"{"version": 1, "heads": []}"#),
+        headList(
+            "heads of a deeper model", says: ["heads.json", "heads.1", "layers.7.attention.heads", "another model"],
+            #"""
+            {"version": 1, "heads": [{"site": "layers.0.attention.heads", "head": 1, "score": 2},
+            {"site": "layers.7.attention.heads", "head": 0, "score": 1}]}
+            """#),
+        headList(
+            "heads of a model with more of them", says: ["heads.json", "heads.0", "head 4", "another model"],
+            #"{"version": 1, "heads": [{"site": "layers.0.attention.heads", "head": 4}]}"#),
+        headList(
+            "a head that comes twice", says: ["heads.json", "twice"],
+            #"""
+            {"version": 1, "heads": [{"site": "layers.0.attention.heads", "head": 1},
+            {"site": "layers.0.attention.heads", "head": 1}]}
+            """#),
+        headList(
+            "fewer heads than wanted", says: ["heads.json", "lofit top", "2"],
+            #"{"version": 1, "heads": [{"site": "layers.0.attention.heads", "head": 1}]}"#),
+        headList(
+            "a head without a place", says: ["heads.json", "heads.0"], #"{"version": 1, "heads": [{"head": 1}]}"#),
+        headList("a list of heads of a newer version", says: ["heads.json"], #"{"version": 2, "heads": []}"#),
+        headList("a list of heads that ends too soon", says: ["heads.json:1"], #"{"version": 1, "heads": ["#),
+        HostileCase("a list of heads that is not there", says: ["nowhere.json"]) { workshop in
+            [
+                "train", try workshop.tickets(), "--method", "lofit", "--set",
+                "heads=" + workshop.folder + "/nowhere.json", "--model", try workshop.fixture("bert-tiny"), "--steps",
+                "2", "--out", workshop.out, "--quiet",
+            ]
+        },
+        keptHeads("an adapter whose list of heads is empty", says: ["adapter", "heads.json"]) { file in
+            try #"{"version": 1, "heads": []}"#.write(toFile: file, atomically: true, encoding: .utf8)
+        },
+        keptHeads("an adapter without its list of heads", says: ["adapter/heads.json"]) { file in
+            try FileManager.default.removeItem(atPath: file)
+        },
     ]
 }

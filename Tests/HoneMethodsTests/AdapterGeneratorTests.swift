@@ -83,6 +83,38 @@ import Testing
         #expect(number?.code == .notFinite && number?.item == "layers.0.query.lora_A")
     }
 
+    @Test func `a table of tensors that a file holds is refused where its sizes make no sense`() throws {
+        let own = AdapterLayout(try Self.tensors(1))
+        #expect(try AdapterLayout(json: own.json, file: "generator.json") == own)
+        func entry(_ shape: JSON) -> JSON { ["name": "layers.0.query.lora_A", "shape": shape] }
+        #expect(try AdapterLayout(json: [entry([65536, 65536])], file: "generator.json").count == 1 << 32)
+        let huge: JSON = 4_294_967_296
+        // Other than whole numbers from 1 on, or none at all.
+        let senseless: [JSON] = [
+            [], [0, 4], [-2, 4], [2.5, 4], ["2", 4], [.null, 4], [true, 4], [[2], 4], 4, "4", .null,
+        ]
+        let few: [JSON] = [[1], [1, 1]]
+        // Up to products that no machine word holds.
+        let many: [JSON] = [
+            [4_294_967_297], [65536, 65537], [huge, huge], [huge, huge, huge], [huge, huge, huge, huge, huge],
+            [3_037_000_500, 3_037_000_500, 1], [.integer(.max), .integer(.max)], [.integer(.min), 2], [1e300, 2],
+        ]
+        var tables: [JSON] = [
+            [], .null, "tensors", 7, [7], [.null], [["name": "a"]], [["shape": [2, 2]]],
+            [["name": 1, "shape": [2, 2]]],
+        ]
+        for shape in senseless + few + many { tables.append([entry(shape)]) }
+        // Each for itself would do.
+        tables.append([entry([65536, 65536]), entry([1])])
+        tables.append([entry([2, 2]), entry([65536, 65536])])
+        for table in tables {
+            let error = #expect(throws: HoneError.self, "\(table.text())") {
+                try AdapterLayout(json: table, file: "generator.json")
+            }
+            #expect(error?.code == .badFile && error?.file == "generator.json" && error?.item == "tensors")
+        }
+    }
+
     // MARK: The network
 
     @Test func `the sizes are those of the paper's code`() {
@@ -304,6 +336,74 @@ import Testing
         }
         try FileManager.default.removeItem(atPath: folder + "/generator.safetensors")
         #expect(throws: HoneError.self) { try AdapterGenerator.read(folder) }
+    }
+
+    @Test func `a folder with a field or a tensor that is missing or wrong is refused by its file`() throws {
+        let scratch = try TemporaryFolder()
+        let examples = try Self.examples([1, 2], adapters: 2, spread: 0.1)
+        let generator = try AdapterGenerator.train(examples, plan: plan(1) { $0.scaling = .generated })
+        let folder = try scratch.folder("generator")
+        try generator.write(to: folder, companions: [:])
+        func refusal(_ what: String) -> HoneError? {
+            return #expect(throws: HoneError.self, "\(what)") { try AdapterGenerator.read(folder) }
+        }
+        let file = folder + "/generator.json"
+        let whole = try #require(JSON.read(file: file).object)
+        let wrong: [String: [JSON]] = [
+            "version": [0, "1", 1.5, .null], "scaling": ["other", 1, .null],
+            "condition_scale": [0, -1, "1", .null], "tasks": [[], .null, "task-1", [7], [["name": 1]]],
+            "tensors": [[], .null, [["name": "a", "shape": [4, 0]]], [["name": "a", "shape": [4, 4]]]],
+            "condition": [0, -6, 7, "6", 4_294_967_297, .integer(.max), .null],
+            "latent": [0, -8, 9, "8", 4_294_967_297, .integer(.max), .null],
+        ]
+        for (field, values) in wrong {
+            var changes = [whole]
+            changes[0][field] = nil
+            for value in values {
+                changes.append(whole)
+                changes[changes.count - 1][field] = value
+            }
+            for changed in changes {
+                let what = "\(field): \(changed[field]?.text() ?? "missing")"
+                try AtomicFile.write(JSON.object(changed).text(), to: file)
+                let error = refusal(what)
+                // A size that is wrong by itself shows in the tensors that should have it.
+                #expect(error?.code == .badFile && error?.file?.hasPrefix(folder + "/generator.") == true, "\(what)")
+            }
+        }
+        var newer = whole
+        newer["version"] = 2
+        try AtomicFile.write(JSON.object(newer).text(), to: file)
+        #expect(refusal("version 2")?.code == .unsupported)
+        try AtomicFile.write("{", to: file)
+        #expect(refusal("half a file")?.file == file)
+        try AtomicFile.write(JSON.object(whole).text(), to: file)
+
+        let path = folder + "/generator.safetensors"
+        let tensors = try TensorFiles.read(path)
+        for name in [
+            "network.encoder.0.weight", "network.mean.bias", "network.encoder.0.norm.variance", "network.output.bias",
+            "condition.mean", "outer.means", "outer.deviations", "task.task-1.vector", "task.task-2.vector",
+            "task.task-1.means", "task.task-1.deviations",
+        ] {
+            let place = try #require(tensors.firstIndex { $0.name == name }, "\(name)")
+            var (without, other) = (tensors, tensors)
+            without.remove(at: place)
+            other[place].tensor = try Tensor.zeros(tensors[place].tensor.shape + [2])
+            for changed in [without, other] {
+                try TensorFiles.write(changed, to: path)
+                let error = refusal(name)
+                #expect(error?.code == .badFile && error?.file == path, "\(name)")
+                #expect(error?.item.map { name.hasSuffix($0) } == true, "\(name)")
+            }
+        }
+        let place = try #require(tensors.firstIndex { $0.name == "network.start.weight" })
+        var infinite = tensors
+        infinite[place].tensor = try Tensor.full(tensors[place].tensor.shape, .infinity)
+        try TensorFiles.write(infinite, to: path)
+        #expect(refusal("infinite")?.code == .notFinite)
+        try TensorFiles.write(tensors, to: path)
+        #expect(try AdapterGenerator.read(scratch.path + "/generator").tasks.map(\.name) == ["task-1", "task-2"])
     }
 
     @Test func `a task vector of another width is refused, and so is a task that is not known`() throws {

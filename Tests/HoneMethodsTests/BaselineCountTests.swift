@@ -42,6 +42,18 @@ import Testing
             ])
     }
 
+    /// T5 v1.1 of three thousand million numbers.
+    private func t5XL() throws -> TransformerConfiguration {
+        try configuration(
+            T5.self,
+            [
+                "model_type": "t5", "vocab_size": 32128, "d_model": 2048, "d_kv": 64, "d_ff": 5120, "num_layers": 24,
+                "num_decoder_layers": 24, "num_heads": 32, "relative_attention_num_buckets": 32,
+                "relative_attention_max_distance": 128, "feed_forward_proj": "gated-gelu", "layer_norm_epsilon": 1e-6,
+                "decoder_start_token_id": 0, "tie_word_embeddings": false,
+            ])
+    }
+
     private func total(_ shapes: [(name: String, shape: [Int])]) -> Int {
         shapes.reduce(0) { $0 + $1.shape.reduce(1, *) }
     }
@@ -56,6 +68,27 @@ import Testing
     @Test func `LoRA of rank 8 on T5-base's queries and values, and on GPT-2's joined map`() throws {
         #expect(try lora("query,value", t5()) == 884_736)
         #expect(try lora("attention.input", gpt2(width: 768, layers: 12, heads: 12)) == 294_912)
+    }
+
+    /// The routing of one task, without a model of that size.
+    private func routing(_ method: some SkillRouting, on model: TransformerConfiguration) throws -> Int {
+        try method.checkFit(model, .generation)
+        var random = RandomStream(seed: 0, name: "routing")
+        let logits = try method.router(tasks: 1, &random).count
+        return try LinearTargets.resolve(method.settings, in: model, for: method.name).count * logits
+    }
+
+    @Test func `a task's routing of eight skills on every map of T5-XL, in 64 blocks and whole`() throws {
+        let model = try t5XL()
+        #expect(LinearTargets.all(model).count == 24 * 7 + 24 * 11)
+        let cut = MultiHeadRouting(
+            try MethodSettings(MultiHeadRouting.card, typed: ["skills": "8", "splits": "64"]))
+        #expect(try routing(cut, on: model) == 221_184)
+        let whole = Poly(try MethodSettings(Poly.card, typed: ["skills": "8"]))
+        #expect(try routing(whole, on: model) == 3_456)
+        // The widths that a skill is cut along, of which 64 is a divisor.
+        let widths = Set(LinearTargets.all(model).flatMap { [$0.inputs, $0.outputs] })
+        #expect(widths == [2048, 5120])
     }
 
     @Test func `(IA)³ on GPT-2`() throws {

@@ -148,6 +148,103 @@ import Testing
         #expect(try first.common(with: part([1], [1], "layers.1.mlp.up.weight")) == 0)
     }
 
+    @Test func `what grafts share, and what is in either, adds up however they are joined`() throws {
+        func graft(_ up: [Int], _ down: [Int], shape: [Int] = [4, 5], value: Float = 1) throws -> Graft {
+            let own = [("layers.0.mlp.up.weight", up), ("layers.0.mlp.down.weight", down)].filter { !$0.1.isEmpty }
+            let parts = try own.map { name, places in
+                Graft.Part(
+                    name: name, shape: shape, indices: try Tensor(places),
+                    values: try Tensor(places.map { Float($0) * value }))
+            }
+            return Graft(parts: parts, selected: 40)
+        }
+        let (first, second) = try (graft([1, 3, 7], [0, 19]), graft([3, 7, 9, 11], [0]))
+        let (apart, none) = try (graft([2], []), graft([], []))
+        // By hand: common coordinates, those in either, and their Jaccard index.
+        let cases: [(one: Graft, other: Graft, common: Int, either: Int, index: Double)] = [
+            (first, second, 3, 7, 3.0 / 7), (first, first, 5, 5, 1), (first, apart, 0, 6, 0), (first, none, 0, 5, 0),
+            (none, none, 0, 0, 0),
+        ]
+        for (one, other, common, either, index) in cases {
+            #expect(try one.common(with: other) == common && other.common(with: one) == common)
+            let (union, conflicts) = try Graft.union([one, other])
+            #expect(union.count == either && conflicts == 0 && union.selected == 40)
+            #expect(union.count == one.count + other.count - common)
+            #expect(abs(Double(common) / Double(max(1, either)) - index) < 1e-12)
+        }
+        // Other values at every common place but 0, whose value is 0 in both.
+        let doubled = try graft([3, 7, 9, 11], [0], value: 2)
+        let (union, conflicts) = try Graft.union([first, doubled])
+        #expect(conflicts == 2 && union.count == 7)
+        for part in union.parts {
+            let places = try part.indices.elements(Int.self)
+            #expect(places == places.sorted() && Set(places).count == places.count)
+            let late = try doubled.parts.first { $0.name == part.name }?.indices.elements(Int.self) ?? []
+            for (place, value) in try zip(places, part.values.elements(Float.self)) {
+                #expect(value == Float(place) * (late.contains(place) ? 2 : 1), "\(part.name) \(place)")
+            }
+        }
+        let wide = try graft([1], [], shape: [5, 5])
+        let refusal = #expect(throws: HoneError.self) { try Graft.union([first, wide]) }
+        #expect(refusal?.code == .mismatch && refusal?.item == "layers.0.mlp.up.weight")
+    }
+
+    @Test func `coordinates that do not rise, or lie outside their weight, are refused with the file's name`() throws {
+        let (base, tuned) = try (TinyModel.bert.load(in: scratch, seed: 1), TinyModel.bert.load(in: scratch, seed: 2))
+        let folder = try scratch.folder("damaged")
+        let path = folder + "/whole.graft"
+        try GraftFile(graft(base, tuned, keeping: 300)).write(to: path, for: base)
+        let header = try SafetensorsFile(path: path).metadata
+        let tensors = try TensorFiles.read(path)
+        let place = try #require(tensors.firstIndex { $0.name.hasSuffix(".indices") && $0.tensor.count > 2 })
+        let source = String(tensors[place].name.dropLast(8))
+        let stored = try TensorFiles.read(tuned.folder + "/model.safetensors")
+        let size = try #require(stored.first { $0.name == source }).tensor.count
+        let own = try tensors[place].tensor.elements(Int.self)
+        let changes: [(name: String, places: [Int], code: HoneError.Code)] = [
+            ("falling", Array(own.reversed()), .badFile), ("twice", [own[0]] + Array(own.dropLast()), .badFile),
+            ("below", [-1] + Array(own.dropFirst()), .badFile), ("beyond", Array(own.dropLast()) + [size], .mismatch),
+            ("far-beyond", Array(own.dropLast()) + [.max], .mismatch),
+            ("far-below", [.min] + Array(own.dropFirst()), .badFile),
+        ]
+        for (name, places, code) in changes {
+            var changed = tensors
+            changed[place].tensor = try Tensor(places)
+            let file = "\(folder)/\(name).graft"
+            try TensorFiles.write(changed, metadata: header, to: file)
+            let error = #expect(throws: HoneError.self, "\(name)") { try GraftFile.read(file, for: base) }
+            #expect(
+                error?.code == code && error?.file == file && error?.item == source, "\(name): \(error as Any)")
+        }
+        // What belongs together and is not there, or is not as many.
+        let damages: [(name: String, change: (inout [(name: String, tensor: Tensor)]) throws -> Void)] = [
+            ("no-values", { $0.removeAll { $0.name == source + ".values" } }),
+            ("no-indices", { _ = $0.remove(at: place) }),
+            ("fewer", { $0[place].tensor = try Tensor(Array(own.dropLast())) }),
+            ("not-whole", { $0[place].tensor = try Tensor(own.map { Float($0) }) }),
+        ]
+        for (name, change) in damages {
+            var changed = tensors
+            try change(&changed)
+            let file = "\(folder)/\(name).graft"
+            try TensorFiles.write(changed, metadata: header, to: file)
+            let error = #expect(throws: HoneError.self, "\(name)") { try GraftFile.read(file, for: base) }
+            #expect(error?.code == .badFile && error?.file == file, "\(name): \(error as Any)")
+        }
+        let headers: [(name: String, text: String?)] = [
+            ("no-header", nil), ("more-coordinates", #"{"version": 1, "k": 301, "n": 400}"#),
+        ]
+        for (name, text) in headers {
+            var changed = header
+            changed["graft"] = text
+            let file = "\(folder)/\(name).graft"
+            try TensorFiles.write(tensors, metadata: changed, to: file)
+            let error = #expect(throws: HoneError.self, "\(name)") { try GraftFile.read(file, for: base) }
+            #expect(error?.code == .badFile && error?.file == file, "\(name): \(error as Any)")
+        }
+        #expect(try GraftFile.read(path, for: base).graft.count == 300)
+    }
+
     @Test func `the places of a graft add up to it`() throws {
         let (base, tuned) = try (TinyModel.bert.load(in: scratch, seed: 1), TinyModel.bert.load(in: scratch, seed: 2))
         let own = try graft(base, tuned, keeping: 77)

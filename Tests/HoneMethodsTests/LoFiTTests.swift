@@ -148,6 +148,26 @@ import Testing
                 #expect((offset != 0) == chosen.contains(Head(site: site.path, number: number)))
             }
         }
+        // The map of the report is the file: a line a sublayer, a column a head, empty where a sublayer has fewer.
+        guard
+            case .map(let rows, let columns, let values) = try #require(
+                done.method.figures(done.parameters, of: model).first
+            ).content
+        else {
+            Issue.record("no map")
+            return
+        }
+        let lines =
+            kind == .bart
+            ? ["layer 0", "layer 1", "layer decoder 0", "layer decoder 0 cross"] : ["layer 0", "layer 1"]
+        #expect(rows == lines && columns == ["head 0", "head 1", "head 2", "head 3"])
+        #expect(values.count == sites.count && values.allSatisfy { $0.count == 4 })
+        for (site, line) in zip(sites, values) {
+            for (number, value) in line.enumerated() {
+                let score = ranking.entries.first { $0.head == Head(site: site.path, number: number) }?.score
+                #expect(number < site.count ? value == score : value.isNaN && score == nil, "\(site.path) \(number)")
+            }
+        }
     }
 
     @Test func `a larger penalty leaves less change, in fewer heads`() throws {
@@ -182,6 +202,33 @@ import Testing
         parameters.set("layers.1.attention.heads.scale", try Tensor([Float(-4), 0, 0, 0], shape: [2, 2]))
         #expect(try scaling.penalty(parameters)?.item() == 5)
         #expect(model.configuration.headSites.count == 2)
+        // What a step tells as its loss is the rows' alone, with the penalty beside it; its gradient has both.
+        let encoder = try ExampleEncoder(model, options: .init(maximumLength: 40, marksCompletions: true))
+        let rows = try TinyTask.generation().examples.map(encoder.encode)
+        var steps: [TrainingStep] = []
+        var sizes = 0.0
+        var mean = 0.0
+        for factor in [0, 0.5] {
+            let scaling = HeadScaling(
+                try MethodSettings(HeadScaling.card), penaltyFactor: factor, deviation: 1e-3)
+            var random = RandomStream(seed: 1, name: "test")
+            let start = Adapter(
+                method: scaling, task: .generation, labels: [],
+                parameters: try scaling.initialParameters(for: model, random: &random), encoding: encoder.options)
+            sizes = try start.parameters.all.reduce(0) { try $0 + $1.tensor.abs().sum().item() }
+            let alone = try Specialist(base: model, adapter: start).targetLosses(rows)
+            mean = alone.reduce(0) { $0 + $1.loss } / Double(alone.reduce(0) { $0 + $1.tokens })
+            var plan = plan(steps: 1)
+            plan.batchSize = rows.count
+            _ = try Trainer(model: model, adapter: start, examples: rows, plan: plan)
+                .run(report: { if case .step(let step) = $0 { steps.append(step) } })
+        }
+        try #require(steps.count == 2)
+        #expect(steps[0].loss == steps[1].loss && steps[0].penalty == nil)
+        #expect(abs(steps[0].loss - mean) < 1e-5 * max(1, mean))
+        let penalty = try #require(steps[1].penalty)
+        #expect(abs(penalty - 0.5 * sizes) < 1e-6 * max(1, sizes) && sizes > 0)
+        #expect(steps[0].gradientNorm != steps[1].gradientNorm)
     }
 
     @Test(arguments: [TinyModel.llama, .untiedLlama, .gpt2, .qwen3, .neox, .opt])
@@ -213,8 +260,10 @@ import Testing
         for other in [transformer, try attached(large, to: exact)] {
             for (left, right) in zip(try texts(other), expected) {
                 #expect(left[0].tokens == right[0].tokens)
-                let apart = zip(left[0].logProbabilities, right[0].logProbabilities).map { abs($0 - $1) }.max() ?? 0
-                #expect(apart < 1e-4)
+                #expect(left[0].logProbabilities.count == right[0].logProbabilities.count)
+                for (found, wanted) in zip(left[0].logProbabilities, right[0].logProbabilities) {
+                    #expect(abs(found - wanted) < 1e-5 * max(1, abs(wanted)))
+                }
             }
         }
         let folder = scratch.path + "/exported-\(kind.rawValue)"

@@ -128,6 +128,9 @@ import Testing
         let written = try model.generate(from: prompts, padId: 0, options: options)
         let unchanged = try base.generate(from: prompts, padId: 0, options: options)
         #expect(written != unchanged)
+        for (prompt, text) in zip(prompts, written) {
+            #expect(try model.generate(from: [prompt], padId: 0, options: options) == [text])
+        }
         guard beams == 1 else { return }
         for (prompt, text) in zip(prompts, written) {
             var row = prompt

@@ -27,7 +27,9 @@ extension SkillRoutingTests {
             let specialist = try Specialist(base: model, adapter: adapter)
             return try specialist.targetLosses([specialist.encoder.encode(row)])[0].loss
         }
-        // But for the fresh logits, which are spread over a thousandth.
+        // As they really start, fresh logits are spread over a thousandth.
+        let real = try [fresh, mean, whole].map { try loss($0, task: "new") }
+        #expect(abs(real[0] - real[1]) < 1e-3 && abs(real[1] - real[2]) < 1e-3, "\(real)")
         for adapter in [fresh, whole] {
             for site in try SkillSite.all(adapter.parameters) { try site.router.fillInPlace(0) }
         }

@@ -199,6 +199,32 @@ import Testing
         #expect(try alone.transformer.attachments.isEmpty == false)
     }
 
+    @Test func `a step moves the routing by its multiple of the rate, and the skills by the rate itself`() throws {
+        let rate = 1e-3
+        var moved: [[String: [Float]]] = []
+        for factor in [1, 10] {
+            // With numbers in B, so that everything has a gradient.
+            let start = try shaken(adapter(method("mhr", ["routing-rate": "\(factor)"])))
+            let rows = try encoded(start)
+            var plan = TrainingPlan(steps: 1, learningRate: rate)
+            plan.batchSize = rows.count
+            let after = try Trainer(model: model, adapter: start, examples: rows, plan: plan).run().parameters
+            var own: [String: [Float]] = [:]
+            for parameter in start.parameters.all {
+                own[parameter.name] = try (after.tensor(parameter.name) - parameter.tensor).elements(Float.self)
+            }
+            moved.append(own)
+        }
+        for (name, slow) in moved[0] {
+            let fast = try #require(moved[1][name])
+            let factor: Float = name.hasSuffix(SkillTensor.router) ? 10 : 1
+            #expect(zip(slow, fast).allSatisfy { abs($0 * factor - $1) < 1e-5 }, "\(name)")
+            // The first step of Adam goes as far as the rate says, whatever the gradient.
+            let (largest, expected) = (fast.map { abs($0) }.max() ?? 0, Float(rate) * factor)
+            #expect(abs(largest - expected) < 0.01 * expected, "\(name): \(largest)")
+        }
+    }
+
     @Test func `there are as many numbers as the card says`() throws {
         for (name, heads) in [("mhr", 4), ("poly", 1)] {
             let parameters = try adapter(method(name)).parameters

@@ -193,6 +193,52 @@ import Testing
         #expect(abs(moved - rate) < 0.01 * rate, "moved \(moved), the rate is \(rate)")
     }
 
+    @Test func `what has grown decays as its own setting says, what was there as the plan says`() throws {
+        let ruled = try method(["growth-weight-decay": "0.5"])
+        for part in TriAdaptLoRA.parts {
+            for block in [0, 1, 12] {
+                let parameter = Parameter(
+                    name: "layers.0.mlp.up\(part.name).\(block)", tensor: try Tensor.zeros([1]), group: .adapter)
+                let expected = block == 0 ? TrainingRule() : TrainingRule(weightDecay: 0.5)
+                #expect(ruled.rule(for: parameter) == expected, "\(parameter.name)")
+            }
+        }
+        let head = Parameter(name: "head.weight", tensor: try Tensor.zeros([1]), group: .head)
+        #expect(ruled.rule(for: head) == TrainingRule())
+
+        let run = try ShortRun()
+        /// The parameters after the step in which maps have grown, and after the next.
+        func steps(_ decay: String) throws -> [[String: [Float]]] {
+            var seen: [[String: [Float]]] = []
+            let adapter = try run.adapter(method(Self.growing.merging(["growth-weight-decay": decay]) { $1 }))
+            _ = try run.train(adapter, steps: 4) { parameters, step in
+                guard step == 2 || step == 3 else { return }
+                var own: [String: [Float]] = [:]
+                for parameter in parameters.trained { own[parameter.name] = try parameter.tensor.elements() }
+                seen.append(own)
+            }
+            return seen
+        }
+        // Gradients do not depend on the decay, and so the next step differs by the decay alone.
+        let (still, decaying) = try (steps("0"), steps("0.5"))
+        #expect(still.count == 2 && still[0] == decaying[0])
+        let share = Float(0.5 * TrainingPlan(steps: 4, learningRate: 1e-2).learningRate(at: 3))
+        var largest: Float = 0
+        for (name, start) in still[0] {
+            let (kept, fallen) = (try #require(still[1][name]), try #require(decaying[1][name]))
+            guard name.hasSuffix(".1") else {
+                #expect(kept == fallen, "\(name)")
+                continue
+            }
+            for (place, number) in start.enumerated() {
+                let fall = share * number
+                #expect(abs(kept[place] - fallen[place] - fall) < 1e-7, "\(name)")
+                largest = max(largest, abs(fall))
+            }
+        }
+        #expect(largest > 1e-5)
+    }
+
     @Test func `a map that grew and did not change since is not next; with equal importance, all grow`() throws {
         let run = try ShortRun()
         let method = try method(Self.growing.merging(["growth": "fixed", "top": "1"]) { $1 })

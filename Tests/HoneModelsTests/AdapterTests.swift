@@ -29,9 +29,9 @@ struct AdapterTests {
     func outputs(name: String) throws {
         let loaded = try Loaded(name)
         let kind = loaded.reference.model.configuration.isCausal ? "logits" : "hidden"
-        let difference = try largestDifference(
-            loaded.output(loaded.adapted()), loaded.expectedOutput(kind), over: loaded.batch())
-        #expect(difference < 5e-5)
+        let expected = try loaded.expectedOutput(kind)
+        let difference = try largestDifference(loaded.output(loaded.adapted()), expected, over: loaded.batch())
+        #expect(try difference < allowedDifference(from: expected))
     }
 
     @Test("merges into what PEFT merges into", arguments: foldable)
@@ -42,7 +42,8 @@ struct AdapterTests {
         #expect(!merged.isEmpty)
         let transformer = try Transformer(base.configuration, weights: base.weights.merging(merged) { $1 })
         let output = try loaded.output(transformer)
-        #expect(try largestDifference(output, loaded.expectedOutput("merged"), over: loaded.batch()) < 5e-5)
+        let expected = try loaded.expectedOutput("merged")
+        #expect(try largestDifference(output, expected, over: loaded.batch()) < allowedDifference(from: expected))
         let largest = try output.abs().max().item()
         let adapted = try loaded.output(loaded.adapted())
         #expect(try largestDifference(output, adapted, over: loaded.batch()) < 1e-5 * max(1, largest))
@@ -59,7 +60,8 @@ struct AdapterTests {
         try withTemporaryFolder { folder in
             try Specialist(base: loaded.reference.model, adapter: adapter).export(to: folder + "/model")
             let output = try loaded.output(BaseModel(folder: folder + "/model").transformer)
-            #expect(try largestDifference(output, loaded.expectedOutput("merged"), over: loaded.batch()) < 5e-5)
+            let expected = try loaded.expectedOutput("merged")
+            #expect(try largestDifference(output, expected, over: loaded.batch()) < allowedDifference(from: expected))
         }
     }
 
@@ -83,20 +85,24 @@ struct AdapterTests {
                 for parameter in start.all {
                     gradients.set(parameter.name, try #require(parameter.tensor.gradient, "\(parameter.name)").cloned())
                 }
-                try compare(loaded.written(gradients), with: "gradient.", in: loaded, tolerance: 1e-4)
+                try compare(loaded.written(gradients), with: "gradient.", in: loaded, allowedDifference(from:))
             }
             try optimizer.step()
         }
-        try compare(loaded.written(start), with: "final.", in: loaded, tolerance: 1e-5)
+        try compare(loaded.written(start), with: "final.", in: loaded) { _ in 1e-5 }
     }
 
-    private func compare(_ ours: [String: Tensor], with prefix: String, in loaded: Loaded, tolerance: Double) throws {
+    private func compare(
+        _ ours: [String: Tensor], with prefix: String, in loaded: Loaded, _ allowed: (Tensor) throws -> Double
+    ) throws {
         let wanted = loaded.expected.filter { $0.key.hasPrefix(prefix) }
         let expected = encoderNames(
             Dictionary(uniqueKeysWithValues: wanted.map { (String($0.key.dropFirst(prefix.count)), $0.value) }))
         #expect(Set(expected.keys) == Set(ours.keys))
         for (name, tensor) in ours {
-            #expect(try largestDifference(tensor, #require(expected[name])) < tolerance, "\(name)")
+            let reference = try #require(expected[name])
+            let most = try allowed(reference)
+            #expect(try largestDifference(tensor, reference) < most, "\(name)")
         }
     }
 
@@ -212,7 +218,7 @@ struct AdapterTests {
     private static let python = ProcessInfo.processInfo.environment["HONE_PEFT_PYTHON"]
 
     /// Runs `Scripts/parity/peft_reads.py` where `HONE_PEFT_PYTHON` names a Python with peft.
-    @Test("writes folders that PEFT reads", .enabled(if: python != nil), arguments: all)
+    @Test("writes folders that PEFT reads", .enabled(if: python != nil), arguments: all + ["llama-prefix-projected"])
     func readByPEFT(name: String) throws {
         let loaded = try Loaded(name)
         let kind = loaded.reference.model.configuration.isCausal ? "logits" : "hidden"
@@ -256,9 +262,9 @@ extension AdapterTests {
     /// PEFT keeps what the projection makes; what it trains is in the fixture.
     @Test func `trains through a projection of prefixes as PEFT does`() throws {
         let loaded = try AdapterFixture("llama-prefix-projected")
-        #expect(
-            try largestDifference(
-                loaded.output(loaded.adapted()), loaded.expectedOutput("logits"), over: loaded.batch()) < 5e-5)
+        let expected = try loaded.expectedOutput("logits")
+        let difference = try largestDifference(loaded.output(loaded.adapted()), expected, over: loaded.batch())
+        #expect(try difference < allowedDifference(from: expected))
         let fresh = loaded.method
         var random = RandomStream(seed: 0, name: "unused")
         var start = try fresh.initialParameters(for: loaded.reference.model, random: &random)
@@ -274,8 +280,8 @@ extension AdapterTests {
             for parameter in start.all where step == 0 {
                 let wanted = try #require(loaded.expected["gradient." + parameter.name])
                 let gradient = try #require(parameter.tensor.gradient)
-                let size = try wanted.abs().max().item()
-                #expect(try largestDifference(gradient, wanted) < 1e-5 * max(1, size), "\(parameter.name)")
+                #expect(
+                    try largestDifference(gradient, wanted) < allowedDifference(from: wanted), "\(parameter.name)")
             }
             try optimizer.step()
         }

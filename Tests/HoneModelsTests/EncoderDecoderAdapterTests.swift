@@ -18,7 +18,7 @@ struct EncoderDecoderAdapterTests {
     @Test("computes what PEFT computes", arguments: all)
     func outputs(name: String) throws {
         let loaded = try Loaded(name)
-        #expect(try loaded.difference(loaded.adapted(loaded.parameters), "logits") < 5e-5)
+        #expect(try loaded.difference(loaded.adapted(loaded.parameters), "logits") < loaded.tolerance("logits"))
     }
 
     @Test("merges into what PEFT merges into", arguments: foldable)
@@ -26,7 +26,7 @@ struct EncoderDecoderAdapterTests {
         let loaded = try Loaded(name)
         let merged = try #require(try loaded.method.mergedWeights(loaded.parameters, model: loaded.base))
         let whole = try Transformer(loaded.base.configuration, weights: loaded.base.weights.merging(merged) { $1 })
-        #expect(try loaded.difference(whole, "merged") < 5e-5)
+        #expect(try loaded.difference(whole, "merged") < loaded.tolerance("merged"))
     }
 
     @Test("trains as PEFT trains: gradients, three AdamW steps and where they end", arguments: all)
@@ -47,19 +47,28 @@ struct EncoderDecoderAdapterTests {
                 for parameter in start.all {
                     gradients.set(parameter.name, try #require(parameter.tensor.gradient, "\(parameter.name)").cloned())
                 }
-                try compare(loaded.written(gradients), "gradient.", loaded, tolerance: 1e-4)
+                // T5's attention is not scaled: the steepest of its gradients says how much rounding reaches the others.
+                let steepest =
+                    try loaded.expected.filter { $0.key.hasPrefix("gradient.") }.map {
+                        try allowedDifference(from: $0.value)
+                    }
+                    .max() ?? 0
+                try compare(loaded.written(gradients), "gradient.", loaded) { _ in steepest }
             }
             try optimizer.step()
         }
-        try compare(loaded.written(start), "final.", loaded, tolerance: 1e-5)
+        try compare(loaded.written(start), "final.", loaded) { _ in 1e-5 }
     }
 
-    private func compare(_ ours: [String: Tensor], _ prefix: String, _ loaded: Loaded, tolerance: Double) throws {
+    private func compare(
+        _ ours: [String: Tensor], _ prefix: String, _ loaded: Loaded, _ allowed: (Tensor) throws -> Double
+    ) throws {
         let wanted = loaded.expected.keys.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
         #expect(Set(wanted) == Set(ours.keys))
         for (name, tensor) in ours {
-            let difference = try largestDifference(tensor, #require(loaded.expected[prefix + name]))
-            #expect(difference < tolerance, "\(prefix)\(name)")
+            let reference = try #require(loaded.expected[prefix + name])
+            let most = try allowed(reference)
+            #expect(try largestDifference(tensor, reference) < most, "\(prefix)\(name)")
         }
     }
 
@@ -81,7 +90,7 @@ struct EncoderDecoderAdapterTests {
     @Test func `reads the encoder's rows of prompts that PEFT made for both stacks`() throws {
         let loaded = try Loaded("t5-prompt-twice")
         #expect(try loaded.parameters.tensor("prompt_embeddings").size(0) == 5)
-        #expect(try loaded.difference(loaded.adapted(loaded.parameters), "logits") < 5e-5)
+        #expect(try loaded.difference(loaded.adapted(loaded.parameters), "logits") < loaded.tolerance("logits"))
         // What PEFT does not read, it does not train.
         let gradient = try #require(loaded.expected["gradient.prompt_embeddings"])
         #expect(gradient.size(0) == 10)
@@ -115,7 +124,7 @@ struct EncoderDecoderAdapterTests {
     private static let python = ProcessInfo.processInfo.environment["HONE_PEFT_PYTHON"]
 
     /// Runs `Scripts/parity/peft_reads.py` where `HONE_PEFT_PYTHON` names a Python with peft.
-    @Test("writes folders that PEFT reads", .enabled(if: python != nil), arguments: all)
+    @Test("writes folders that PEFT reads", .enabled(if: python != nil), arguments: all + ["t5-prompt-twice"])
     func readByPEFT(name: String) throws {
         let loaded = try Loaded(name)
         try withTemporaryFolder { folder in
@@ -138,6 +147,10 @@ extension AdapterFixture {
     fileprivate func logits(_ transformer: Transformer) throws -> Tensor {
         try transformer.logits(
             transformer.states(outputs(), memory: transformer.memory(of: reference.batch())))
+    }
+
+    fileprivate func tolerance(_ name: String) throws -> Double {
+        try allowedDifference(from: #require(expected[name]))
     }
 
     fileprivate func difference(_ transformer: Transformer, _ name: String) throws -> Double {

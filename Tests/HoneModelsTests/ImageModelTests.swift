@@ -81,11 +81,12 @@ struct ImageModelTests {
         let batch = try fixture.reference.batch()
         let hidden = try #require(fixture.expected["hidden"])
         let states = try withoutGradients { try fixture.adapted().states(batch) }
-        #expect(try largestDifference(states, hidden) < 5e-5)
+        #expect(try largestDifference(states, hidden) < allowedDifference(from: hidden))
         #expect(try largestDifference(states, fixture.reference.tensor("hidden.2")) > 1e-2)
         let merged = try #require(try fixture.method.mergedWeights(fixture.parameters, model: fixture.base))
         let whole = try Transformer(fixture.base.configuration, weights: fixture.base.weights.merging(merged) { $1 })
-        #expect(try withoutGradients { try largestDifference(whole.states(batch), hidden) } < 5e-5)
+        let difference = try withoutGradients { try largestDifference(whole.states(batch), hidden) }
+        #expect(try difference < allowedDifference(from: hidden))
         let original = try Reference.tensors(fixture.folder + "/adapter_model.safetensors")
         let written = try fixture.written(fixture.parameters)
         #expect(Set(written.keys) == Set(original.keys))

@@ -89,6 +89,11 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
     return try body(folder)
 }
 
+/// How far numbers may lie from those of a reference: 1e-5, or 1e-5 of the largest where that is above one, as rounding grows with it.
+func allowedDifference(from reference: Tensor) throws -> Double {
+    try withoutGradients { try 1e-5 * max(1, reference.abs().max().item()) }
+}
+
 /// The largest absolute difference of two tensors, over a batch's real tokens where one is given.
 func largestDifference(_ ours: Tensor, _ theirs: Tensor, over batch: TokenBatch? = nil) throws -> Double {
     guard ours.shape == theirs.shape else { return .infinity }

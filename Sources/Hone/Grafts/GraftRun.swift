@@ -178,14 +178,15 @@ public enum GraftEvaluation {
     ///
     /// - Parameters:
     ///   - grafts: their files or folders.
-    ///   - head: the file or folder whose head and labels answer; the last graft's where left out.
+    ///   - head: the file or folder whose head and labels answer, a file's whatever the model has learned since; the last graft's
+    ///     where left out.
     public static func run(
         _ grafts: [String], model path: String?, head: String?, data: String, maximumLength: Int = 256
     ) throws -> JSON {
         let first = try GraftFile.read(grafts.first ?? "")
         let model = try BaseModel(DefaultModel.location(path ?? first.model))
         let files = try grafts.map { try GraftFile.read($0, for: model) }
-        let task = try head.map { try GraftFile.read($0, for: model) } ?? files.last
+        let task = try head.map { try GraftFile.readHead($0, for: model) } ?? files.last
         let (union, _) = try Graft.union(files.map(\.graft))
         let labels = task?.labels ?? []
         let isHeaded = task?.head.all.isEmpty == false

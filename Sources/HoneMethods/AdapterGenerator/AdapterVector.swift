@@ -90,15 +90,30 @@ public struct AdapterLayout: Hashable, Sendable {
             })
     }
 
+    /// How long a vector may be that a file tells of.
+    private static let longest = 1 << 32
+
     init(json: JSON, file: String) throws {
+        let damaged = HoneError(.badFile, "the table of tensors is damaged", file: file, item: "tensors")
+        var total = 0
         entries = try (json.array ?? []).map { entry in
             guard let name = entry["name"]?.string, let shape = entry["shape"]?.array?.compactMap(\.integer),
-                !shape.isEmpty, shape.allSatisfy({ (1...1 << 24).contains($0) }), shape.count <= 4
-            else { throw HoneError(.badFile, "the table of tensors is damaged", file: file, item: "tensors") }
+                shape.count == entry["shape"]?.array?.count, !shape.isEmpty,
+                shape.allSatisfy({ (1...AdapterLayout.longest).contains($0) })
+            else { throw damaged }
+            // Sizes come from a file: their product may be anything.
+            let count = shape.reduce(1) { count, size in
+                let (product, isTooLarge) = count.multipliedReportingOverflow(by: size)
+                return isTooLarge ? .max : product
+            }
+            guard count <= AdapterLayout.longest - total else { throw damaged }
+            total += count
             return Entry(name: name, shape: shape)
         }
-        guard !entries.isEmpty else {
-            throw HoneError(.badFile, "the table of tensors is empty", file: file, item: "tensors")
+        guard Set(entries.map(\.name)).count == entries.count else { throw damaged }
+        guard total >= 2 else {
+            throw HoneError(
+                .badFile, "the table of tensors holds less than two numbers", file: file, item: "tensors")
         }
     }
 }

@@ -75,7 +75,7 @@ extension AdapterGenerator {
             throw HoneError(.unsupported, "was written by a newer version of Hone", file: file)
         }
         guard let scaling = json["scaling"]?.string.flatMap(Scaling.init), let scale = json["condition_scale"]?.number,
-            scale > 0, let listed = json["tasks"]?.array, !listed.isEmpty
+            scale > 1e-30, scale < 1e30, let listed = json["tasks"]?.array, !listed.isEmpty
         else { throw HoneError(.badFile, "a field is missing or wrong", file: file, item: "scaling or tasks") }
         let layout = try AdapterLayout(json: json["tensors"] ?? .null, file: file)
         let path = folder + tensorFile
@@ -84,6 +84,9 @@ extension AdapterGenerator {
         func numbers<Number: TensorElement>(_ name: String, count: Int) throws -> [Number] {
             guard let tensor = tensors[name], tensor.shape == [count] else {
                 throw HoneError(.badFile, "the tensor is missing or misshapen", file: path, item: name)
+            }
+            guard try tensor.isFinite().all().item() == 1 else {
+                throw HoneError(.notFinite, "holds numbers that are not finite", file: path, item: name)
             }
             return try tensor.elements()
         }
@@ -101,8 +104,12 @@ extension AdapterGenerator {
         guard names.count == listed.count, let first = names.first else {
             throw HoneError(.badFile, "a task has no name", file: file, item: "tasks")
         }
+        guard Set(names).count == names.count else {
+            throw HoneError(.badFile, "two tasks have one name", file: file, item: "tasks")
+        }
         let tasks = try zip(listed, names).map { task, name in
-            Task(
+            try SafeName.check(name, from: file)
+            return Task(
                 name: name, condition: try numbers("task.\(name).vector", count: shape.condition),
                 statistics: try table(scaling == .task ? name : first), adapters: task["adapters"]?.integer ?? 0,
                 spread: task["spread"]?.number ?? .nan)
@@ -127,6 +134,9 @@ extension AdapterGenerator {
     public static func writeAdapter(
         _ tensors: [(name: String, tensor: Tensor)], to folder: String, like source: String
     ) throws {
+        guard FileStatus.exists(source + "/adapter_config.json") else {
+            throw HoneError(.badFile, "is missing", file: source + "/adapter_config.json")
+        }
         for file in ["adapter_config.json", "hone.json", "head.safetensors"]
         where FileStatus.exists(source + "/" + file) {
             try AtomicFile.write(Data(FileBytes.read(source + "/" + file)), to: folder + "/" + file)

@@ -176,8 +176,8 @@ public struct Graft {
 extension Graft {
     /// The union of several grafts of one base: where two give different values to a coordinate, the later one's.
     ///
-    /// - Returns: the union, which knows no base of its own until it is given one, and how many coordinates were given
-    ///   different values.
+    /// - Returns: the union, which knows no base of its own until it is given one, and how often a later graft gave a coordinate
+    ///   another value.
     /// - Throws: `HoneError` with code `.mismatch` for grafts of models of different shapes.
     public static func union(_ grafts: [Graft]) throws -> (graft: Graft, conflicts: Int) {
         var order: [String] = []

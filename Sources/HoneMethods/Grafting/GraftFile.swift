@@ -112,12 +112,37 @@ public struct GraftFile {
                 found.head.set(parameter.name, parameter.tensor, group: .head)
             }
         }
+        found.head = try moved(found.head, to: model)
+        return found
+    }
+
+    /// The head and the labels of a file, for a model that may hold other values than the graft's base did: one that has learned
+    /// another task since, for example. The coordinates are left out.
+    ///
+    /// - Throws: `HoneError`: `.badFile` for a damaged file, `.mismatch` where the head is for states of another width.
+    public static func readHead(_ path: String, for model: BaseModel) throws -> GraftFile {
+        guard !FileStatus.isFolder(path) else { return try read(path, for: model) }
+        var found = try contents(path, layouts: nil)
+        try check(found.head, for: model, file: path)
+        found.head = try moved(found.head, to: model)
+        found.graft.parts = []
+        return found
+    }
+
+    private static func check(_ head: ParameterSet, for model: BaseModel, file: String) throws {
+        let width = model.configuration.width
+        guard let weight = head[ClassificationHead.weight], weight.shape.last != width else { return }
+        throw HoneError(
+            .mismatch, "reads states of \(weight.shape.last ?? 0) numbers; the model's have \(width)", file: file,
+            item: ClassificationHead.weight)
+    }
+
+    private static func moved(_ head: ParameterSet, to model: BaseModel) throws -> ParameterSet {
         var moved = ParameterSet()
-        for parameter in found.head.all {
+        for parameter in head.all {
             moved.set(parameter.name, try parameter.tensor.to(model.transformer.device), group: .head)
         }
-        found.head = moved
-        return found
+        return moved
     }
 
     /// Reads a file without a model, for what needs none: names and places are those of the model's own file.
@@ -167,6 +192,11 @@ public struct GraftFile {
             guard let own = tensors[source + values], own.shape == tensor.shape, tensor.rank == 1,
                 tensor.dtype == .int64, own.dtype == .float32, tensor.count > 0
             else { throw damaged("coordinates and values do not go together", source) }
+            let places = try tensor.elements(Int.self)
+            guard places[0] >= 0, zip(places, places.dropFirst()).allSatisfy({ $0 < $1 }) else {
+                throw HoneError(
+                    .badFile, "coordinates do not rise, or lie below 0", file: path, item: source)
+            }
             var part = Graft.Part(name: source, shape: [], indices: tensor, values: own)
             if let model, let names, let shapes {
                 guard let name = names[source], let shape = shapes[name.name] else {
@@ -174,7 +204,7 @@ public struct GraftFile {
                         .mismatch, "the base model has no such weight; this graft is for another base", file: path,
                         item: source)
                 }
-                part = try inPlace(part, name, shape, file: path)
+                part = try inPlace(part, name, shape, last: places.last ?? 0, file: path)
                 part.indices = try part.indices.to(model.transformer.device)
                 part.values = try part.values.to(model.transformer.device)
             }
@@ -184,6 +214,14 @@ public struct GraftFile {
             throw damaged("does not hold the \(count) coordinates that its header tells of")
         }
         let labels = json["labels"]?.array?.compactMap(\.string) ?? []
+        if !head.all.isEmpty {
+            let weight = head[ClassificationHead.weight]?.shape ?? []
+            guard weight.count == 2, weight[0] == labels.count, weight[1] > 0,
+                head[ClassificationHead.bias].map({ $0.shape == [labels.count] }) ?? true,
+                head[ClassificationHead.scale].map({ $0.count == 1 }) ?? true
+            else { throw damaged("the head is not one for the \(labels.count) labels", ClassificationHead.weight) }
+            if let model { try check(head, for: model, file: path) }
+        }
         var found = GraftFile(
             Graft(parts: parts, selected: total, base: base), head: head, labels: labels,
             scores: json["scores"] ?? .null)
@@ -192,17 +230,13 @@ public struct GraftFile {
     }
 
     /// A part in Hone's layout, its coordinates checked against the weight.
-    private static func inPlace(_ part: Graft.Part, _ name: WeightName, _ shape: [Int], file: String) throws
-        -> Graft.Part
-    {
-        let places = try part.indices.elements(Int.self)
-        let count = shape.reduce(1, *)
-        guard zip(places, places.dropFirst()).allSatisfy({ $0 < $1 }), places.first ?? 0 >= 0, places.last ?? 0 < count
-        else {
+    private static func inPlace(
+        _ part: Graft.Part, _ name: WeightName, _ shape: [Int], last: Int, file: String
+    ) throws -> Graft.Part {
+        guard last < shape.reduce(1, *) else {
             throw HoneError(
-                .mismatch,
-                "coordinates do not rise, or lie outside the base's \(shape); this graft is for another base",
-                file: file, item: part.name)
+                .mismatch, "coordinates lie outside the base's \(shape); this graft is for another base", file: file,
+                item: part.name)
         }
         let stored = try name.toFile(Tensor.empty(shape)).shape
         let (indices, values) = try moved(part.indices, part.values, shape: stored, name.fromFile)

@@ -49,7 +49,7 @@ public struct LoFiT: Method {
         let all = configuration.headSites.reduce(0) { $0 + $1.count }
         let words = settings.words("top")
         let word = words.first ?? ""
-        func refused(_ sentence: String) -> HoneError { HoneError(.mismatch, sentence, item: "lofit top") }
+        func refused(_ sentence: String) -> HoneError { HoneError(.usage, sentence, item: "lofit top") }
         guard words.count == 1 else { throw refused("must be one number, or one share such as 3%") }
         if word.hasSuffix("%") {
             guard let share = Double(word.dropLast()), share > 0, share <= 100 else {
@@ -58,7 +58,9 @@ public struct LoFiT: Method {
             return max(1, Int((share / 100 * Double(all)).rounded()))
         }
         guard let count = Int(word), count > 0 else { throw refused("`\(word)` is no number of heads from 1 on") }
-        guard count <= all else { throw refused("\(count) heads are more than the model's \(all)") }
+        guard count <= all else {
+            throw HoneError(.mismatch, "\(count) heads are more than the model's \(all)", item: "lofit top")
+        }
         return count
     }
 

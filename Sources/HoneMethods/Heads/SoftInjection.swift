@@ -18,7 +18,8 @@ public struct SoftInjection: Method {
         paper: "2025, arXiv 2507.20906", training: .gradient, costRank: 3, learningRates: [0.2, 0.05],
         settings: [
             Setting(
-                "shots", .integer(10, 1...256), "How many worked examples a prompt has that the task is read from."),
+                "shots", .integer(10, 0...256),
+                "How many worked examples a prompt has that the task is read from; 0 as a control."),
             Setting("prompts", .integer(50, 1...65536), "How many such prompts are averaged."),
             Setting("start", .real(0, -100...100), "What λ starts from; 0 for equal parts."),
             Setting(
