@@ -47,8 +47,8 @@ def methods(world, task, seed):
 
 
 class World:
-    def __init__(self, path, hone):
-        self.path, self.hone = path, hone
+    def __init__(self, path, hone, length=160):
+        self.path, self.hone, self.length = path, hone, length
 
     def call(self, *words):
         done = subprocess.run([str(word) for word in (self.hone, *words)], capture_output=True, text=True)
@@ -83,7 +83,7 @@ class World:
             data = self.path / "tasks" / task
             self.call("train", data / f"{rows}.jsonl", "--method", method, "--model", self.path / "base",
                       "--validation", data / "validation.jsonl", "--test", data / "test.jsonl", "--seed", seed,
-                      "--max-length", 160, "--threads", 1, "--out", out, "--quiet", "--json", *options)
+                      "--max-length", self.length, "--threads", 1, "--out", out, "--quiet", "--json", *options)
         return share(json.loads(found.read_text())["test"]), out
 
     def evaluate(self, run, task):

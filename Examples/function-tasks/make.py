@@ -4,8 +4,8 @@ and tasks that the trained model can be asked to do.
 
     make.py PAIRS OUT
 
-PAIRS is a folder with the pairs of the function-vectors repository (github.com/ericwtodd/function_vectors, MIT), one JSON line
-`{"input": ..., "output": ...}` a pair, in files such as `abstractive.english-french.jsonl`. OUT gets
+PAIRS is the folder `dataset_files` of the function-vectors repository (github.com/ericwtodd/function_vectors, MIT), or one that
+has the pairs as JSON lines `{"input": ..., "output": ...}` in files such as `abstractive.english-french.jsonl`. OUT gets
 
     model/            config.json, tokenizer.json, tokenizer_config.json, model.safetensors: Llama's shape, seeded random weights
     text.jsonl        lines of `Q: x`, `A: y` pairs, all of one function: what the model is to be trained on
@@ -28,7 +28,11 @@ LANGUAGES = ["french", "german", "spanish"]
 
 
 def pairs(folder, name):
-    rows = [json.loads(line) for line in open(folder / (name + ".jsonl"), encoding="utf-8")]
+    lines = folder / (name + ".jsonl")
+    if lines.exists():
+        rows = [json.loads(line) for line in open(lines, encoding="utf-8")]
+    else:
+        rows = json.loads((folder / (name.replace(".", "/", 1) + ".json")).read_text(encoding="utf-8"))
     return [(str(row["input"]), str(row["output"])) for row in rows]
 
 

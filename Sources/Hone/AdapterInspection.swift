@@ -24,20 +24,8 @@ public struct AdapterInspection {
             try self.init(saved.specialist.adapter, of: saved.specialist.base)
             return
         }
-        let folder = try AdapterFolderReader(path: path)
-        guard let name = named ?? folder.description?["base"]?["folder"]?.string else {
-            throw HoneError(.usage, "this folder does not say what its base model is; give it", item: "--model")
-        }
-        let model = try BaseModel(DefaultModel.location(name, hub: hub))
-        if folder.description != nil {
-            try self.init(Adapter.read(path, for: model), of: model)
-        } else {
-            let (method, parameters) = try Adapter.readMethod(folder, for: model)
-            try self.init(
-                Adapter(
-                    method: method, task: .generation, labels: [], parameters: parameters, encoding: .init()), of: model
-            )
-        }
+        let opened = try OpenedAdapter(path: path, model: named, hub: hub)
+        try self.init(opened.adapter, of: opened.base)
     }
 
     private init(_ adapter: Adapter, of model: BaseModel) throws {

@@ -29,7 +29,8 @@ public struct NamedModel {
     /// The run, where it is one.
     public let run: SavedRun?
 
-    /// Opens a model (a folder, or a name on the Hub; the default encoder where nothing is named) or a run's folder.
+    /// Opens a model (a folder, or a name on the Hub; the default encoder where nothing is named), or the folder of a run or an
+    /// adapter.
     ///
     /// - Parameters:
     ///   - text: what the user names.
@@ -44,7 +45,9 @@ public struct NamedModel {
         let path = text ?? DefaultModel.name
         self.path = path
         let folder = RunFolder(path: path)
-        if FileStatus.exists(folder.description) || FileStatus.exists(folder.checkpoints) {
+        if FileStatus.exists(folder.description) || FileStatus.exists(folder.checkpoints)
+            || OpenedAdapter.isAdapter(path)
+        {
             let run = try SavedRun(path: path, model: base, dtype: dtype, exact: exact, task: task)
             self.run = run
             self.base = run.specialist.base

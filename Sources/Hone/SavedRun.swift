@@ -6,7 +6,7 @@ import HoneModels
 import HoneTasks
 import HoneTorch
 
-/// A finished run, opened again: its specialist and its task.
+/// A finished run, or an adapter alone, opened again: its specialist and its task.
 public struct SavedRun {
     /// The folder.
     public let folder: RunFolder
@@ -17,7 +17,7 @@ public struct SavedRun {
     /// The class names.
     public let labels: [String]
 
-    /// Opens a run folder.
+    /// Opens a run folder, or the folder of an adapter that Hone or PEFT wrote.
     ///
     /// The base model is looked for in the folder where the run found it, and otherwise, where it came from the Hub, by its
     /// name and commit there.
@@ -28,13 +28,28 @@ public struct SavedRun {
     ///   - dtype: what the base computes in.
     ///   - exact: whether only libtorch's own operators are used.
     ///   - task: the name of one of its tasks, where the run tells several apart and only this one is wanted.
-    /// - Throws: `HoneError` where the run is not finished, is damaged, or its base model has changed.
+    /// - Throws: `HoneError` where the run is not finished, is damaged, or its base model has changed; `.mismatch` for an adapter
+    ///   that PEFT alone wrote for a model which generates no text.
     public init(
         path: String, model: String? = nil, hub: HubClient? = nil, dtype: DType = .float32, exact: Bool = false,
         task: String? = nil
     ) throws {
         folder = RunFolder(path: path)
         guard FileStatus.isFolder(path) else { throw HoneError(.usage, "there is no such run folder", file: path) }
+        if OpenedAdapter.isAdapter(path) {
+            let opened = try OpenedAdapter(path: path, model: model, hub: hub, dtype: dtype, exact: exact)
+            guard opened.saysItsTask || opened.base.configuration.hasLanguageHead else {
+                throw HoneError(
+                    .mismatch,
+                    "an adapter of PEFT alone does not say what it is for, and its base generates no text; "
+                        + "`hone train --init-adapter` gives it a task", file: path)
+            }
+            let adapter = try task.map(opened.adapter.narrowed(toTask:)) ?? opened.adapter
+            labels = adapter.labels
+            definition = opened.definition
+            specialist = try Specialist(base: opened.base, adapter: adapter)
+            return
+        }
         guard FileStatus.exists(folder.description) else {
             throw HoneError(
                 .badFile,

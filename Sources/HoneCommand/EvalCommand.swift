@@ -10,13 +10,14 @@ struct EvalCommand: ParsableCommand {
         commandName: "eval",
         abstract: "Measures a specialist on other rows.",
         discussion: """
-            The file has the columns of the task. Figures carry 95 % bootstrap intervals.
+            The file has the columns of the task; for an adapter alone text and label, or prompt and completion. Figures \
+            carry 95 % bootstrap intervals.
 
               hone eval runs/tickets-1 --data new.csv
               hone eval runs/tickets-1 --data new.jsonl --json
             """)
 
-    @Argument(help: ArgumentHelp("The folder of a run.", valueName: "run"))
+    @Argument(help: ArgumentHelp("The folder of a run, or of an adapter that Hone or PEFT wrote.", valueName: "run"))
     var folder: String
     @Option(help: "The file with the rows, or several of a task each: NAME=FILE,NAME=FILE.") var data: String
     @Option(help: "The task of all the rows, where the run tells several apart.") var task: String?

@@ -27,7 +27,7 @@ struct ExportCommand: ParsableCommand {
         case lora
     }
 
-    @Argument(help: ArgumentHelp("The folder of a run.", valueName: "run"))
+    @Argument(help: ArgumentHelp("The folder of a run, or of an adapter that Hone or PEFT wrote.", valueName: "run"))
     var folder: String
     @Option(help: "The folder to make.") var out: String
     @Option(name: .customLong("as"), help: "What to write: a whole model, or a LoRA.") var form = Form.model

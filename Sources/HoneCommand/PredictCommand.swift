@@ -22,7 +22,7 @@ struct PredictCommand: ParsableCommand {
               hone predict runs/digits-1 seven.png one.jpg
             """)
 
-    @Argument(help: ArgumentHelp("The folder of a run.", valueName: "run"))
+    @Argument(help: ArgumentHelp("The folder of a run, or of an adapter that Hone or PEFT wrote.", valueName: "run"))
     var folder: String
     @Argument(help: "Texts to answer, or the paths of images to classify.") var texts: [String] = []
     @Option(help: "A table with the columns of the task, or a .txt with a text, or the path of an image, a line.")

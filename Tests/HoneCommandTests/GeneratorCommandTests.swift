@@ -54,6 +54,11 @@ import Testing
         let sampled = try json(
             workshop.hone("generator", "sample", workshop.out, "--task", "later", "--out", made, "--json"))
         #expect(sampled["like"]?.string == "later")
+        let rank = try JSON.read(file: made + "/adapter_config.json")["r"]?.integer
+        #expect(rank == 2)
+        for entry in try SafetensorsEdit(made + "/adapter_model.safetensors").entries {
+            #expect(entry.shape[entry.name.contains("lora_A") ? 0 : 1] == rank, "\(entry.name)")
+        }
         // It can be inspected, and training goes on from it.
         #expect(try workshop.hone("inspect", made, "--model", workshop.fixture("bert-tiny")).code == 0)
         let more = try workshop.hone(
@@ -157,5 +162,91 @@ import Testing
         let result = try train(workshop)
         #expect(
             result.code == 1 && result.error.contains("lora_A") && result.error.contains("shape"), "\(result.error)")
+    }
+
+    /// The figures of the shared generator's task, with one generated adapter.
+    private func figures(_ workshop: Workshop) throws -> (trained: JSON, base: JSON, generated: JSON) {
+        let shared = try Workshop.sharedGenerator.get()
+        let measured = try json(
+            workshop.hone(
+                "generator", "eval", shared.out, "--adapters", shared.folder + "/one/*/adapters/step-*", "--data",
+                "early=" + shared.folder + "/early.csv", "--n", "1", "--json", "--threads", "1"))
+        let row = try #require(measured["metrics"]?.array?.first)
+        return (
+            try #require(row["trained"]), try #require(row["base"]), try #require(row["generated"]?.array?.first)
+        )
+    }
+
+    private func value(_ figures: JSON, _ name: String) throws -> Double {
+        try #require(figures[name]?["value"]?.number, "\(name)")
+    }
+
+    @Test func `what is generated of a single task does it as the adapter that was learned from`() throws {
+        let workshop = try Workshop()
+        let (trained, base, generated) = try figures(workshop)
+        // Every row is far from where the answer changes; the losses differ by what the latent vector that is drawn leaves.
+        #expect(try value(generated, "accuracy") == value(trained, "accuracy"))
+        #expect(try abs(value(generated, "loss") - value(trained, "loss")) < 0.05)
+        // Had it learned nothing, it would be the base with the head alone.
+        #expect(try value(base, "loss") > value(trained, "loss") + 0.3)
+    }
+
+    @Test func `a generated adapter is measured, asked and exported as any other`() throws {
+        let workshop = try Workshop()
+        let (_, _, generated) = try figures(workshop)
+        let shared = try Workshop.sharedGenerator.get()
+        let (data, made) = (shared.folder + "/early.csv", workshop.folder + "/made")
+        let sampled = try workshop.hone("generator", "sample", shared.out, "--task", "early", "--out", made)
+        #expect(sampled.code == 0, "\(sampled.error)")
+        let model = try workshop.fixture("bert-tiny")
+        let evaluated = try json(workshop.hone("eval", made, "--model", model, "--data", data, "--json"))
+        #expect(try value(evaluated, "accuracy") == value(generated, "accuracy"))
+        #expect(try abs(value(evaluated, "loss") - value(generated, "loss")) < 1e-3)
+        let asked = try json(workshop.hone("predict", made, "ab", "--model", model, "--json"))
+        #expect(asked["predictions"]?.array?.first?["label"]?.string != nil)
+        let lora = workshop.folder + "/lora"
+        #expect(try workshop.hone("export", made, "--model", model, "--as", "lora", "--out", lora).code == 0)
+        let (own, exported) = try (
+            SafetensorsEdit(made + "/adapter_model.safetensors"), SafetensorsEdit(lora + "/adapter_model.safetensors")
+        )
+        #expect(Set(exported.entries.map(\.name)) == Set(own.entries.map(\.name)))
+        // `graft make` measures a model folder that has a head beside it.
+        let merged = workshop.folder + "/merged"
+        #expect(try workshop.hone("export", made, "--model", model, "--out", merged).code == 0)
+        let whole = try json(
+            workshop.hone(
+                "graft", "make", "--base", model, "--finetuned", merged, "--data", data, "--keep", "0.5", "--no-train",
+                "--out", workshop.folder + "/merged.graft", "--json", "--quiet", "--threads", "1"))
+        let accuracy = whole["scores"]?["train"]?["finetuned"]?["accuracy"]?.number
+        #expect(try accuracy == value(generated, "accuracy"))
+    }
+
+    @Test func `the vector of a task of writing repeats, and is another with an adapter`() throws {
+        let workshop = try Workshop()
+        let (data, model) = (try workshop.additions(), try workshop.fixture("llama-tiny"))
+        let trained = try workshop.hone(
+            "train", data, "--method", "lora", "--set", "rank=2", "--model", model, "--steps", "3", "--batch-size", "4",
+            "--learning-rate", "0.01", "--out", workshop.out, "--quiet")
+        #expect(trained.code == 0, "\(trained.error)")
+        func vector(_ name: String, _ source: String...) throws -> [UInt8] {
+            let file = workshop.folder + "/" + name + ".safetensors"
+            let told = try json(
+                workshop.hone(
+                    ["taskvec", "--data", data, "--examples", "6", "--out", file, "--json", "--threads", "1"] + source))
+            #expect(told["examples"]?.integer == 6 && told["length"]?.integer == 24)
+            return try #require(try SafetensorsEdit(file).entries.first { $0.name == "vector" }).bytes
+        }
+        let bare = try vector("bare", "--model", model)
+        #expect(try vector("bare-again", "--model", model) == bare)
+        #expect(try vector("others", "--model", model, "--seed", "1") != bare, "the examples are drawn by the seed")
+        let adapter = workshop.out + "/adapter"
+        let adapted = try vector("adapted", "--adapter", adapter)
+        #expect(adapted != bare)
+        #expect(try vector("adapted-again", "--adapter", adapter) == adapted)
+        let foreign = try workshop.hone(
+            "taskvec", "--adapter", adapter, "--model", workshop.fixture("gpt2-tiny"), "--data", data, "--out",
+            workshop.folder + "/foreign.safetensors")
+        #expect(foreign.code == 1 && foreign.error.contains("another base model"), "\(foreign.error)")
+        Refusal.check(foreign)
     }
 }

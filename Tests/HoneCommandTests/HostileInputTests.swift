@@ -25,7 +25,7 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
 
     static let all: [HostileCase] =
         tables + rows + definitions + weights + models + adapters + heads + options
-        + methodChoices + runs + predictions
+        + methodChoices + headLists + generators + runs + predictions
 }
 
 @Suite struct HostileInputTests {

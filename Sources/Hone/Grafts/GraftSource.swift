@@ -30,7 +30,7 @@ public struct GraftSource {
     /// - Throws: `HoneError` with code `.mismatch` where the two are different models.
     public init(base: String?, finetuned: String, maximumLength: Int, hub: HubClient? = nil) throws {
         var warnings: [String] = []
-        if FileStatus.exists(finetuned + "/run.json") {
+        if FileStatus.exists(finetuned + "/run.json") || OpenedAdapter.isAdapter(finetuned) {
             let run = try SavedRun(path: finetuned, model: base, hub: hub)
             let adapter = run.specialist.adapter
             self.base = run.specialist.base
