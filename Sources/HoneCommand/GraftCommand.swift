@@ -43,6 +43,9 @@ struct GraftMakeCommand: ParsableCommand {
     @Option(help: "How coordinates are chosen: trained, movement, random, bias.") var mask: String?
     @Option(help: "How often the mask's scores are changed.") var rounds = 10
     @Option(name: .customLong("lr"), help: "The step length of the mask's scores.") var rate = "1e7"
+    @Option(
+        name: .customLong("mask-offset"), help: "How far scores are from turning a coordinate over; goes with --lr.")
+    var offset = "10"
     @Option(help: "Label words of a generation task, separated by commas. Default: the completions there are.")
     var labels: String?
     @Option(name: .customLong("mask-rows"), help: "At most so many training rows are looked at in a round.")
@@ -78,8 +81,7 @@ struct GraftMakeCommand: ParsableCommand {
         options.test = test
         options.settings = [
             "keep": keep, "mask": isUntrained ? "movement" : mask ?? "trained", "rounds": "\(rounds)",
-            "mask-rate": rate,
-            "mask-rows": "\(rows)",
+            "mask-rate": rate, "mask-offset": offset, "mask-rows": "\(rows)",
         ]
         options.labels = labels?.split(separator: ",").map(String.init) ?? []
         options.maximumLength = maximumLength

@@ -128,7 +128,7 @@ import Testing
 
     @Test(arguments: [
         ("--keep", "0", "--keep"), ("--keep", "1", "--keep"), ("--keep", "x", "--keep"), ("--mask", "whole", "--mask"),
-        ("--rounds", "-1", "rounds"), ("--batch-size", "0", "--batch-size"),
+        ("--rounds", "-1", "rounds"), ("--batch-size", "0", "--batch-size"), ("--mask-offset", "x", "mask-offset"),
     ])
     func `what cannot be is refused by name`(option: String, value: String, named: String) throws {
         let workshop = try Workshop()
