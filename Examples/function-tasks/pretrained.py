@@ -47,6 +47,8 @@ def methods(out, name, names, seed):
         "site": ("site", SITE), "site, one prompt": ("site", SITE + ["--set", "prompts=1"]),
         "lofit": ("lofit", LOFIT), "lofit, drawn heads": ("lofit", LOFIT + ["--set", f"heads={heads}/drawn-{seed}.json"]),
         "lofit, other heads": ("lofit", LOFIT + ["--set", f"heads={heads}/{other}-{seed}.json"]),
+        "lofit, 3 %": ("lofit", LOFIT[:-1] + ["top=3%", "--set", f"heads={heads}/{name}-{seed}.json"]),
+        "lofit, 3 %, drawn heads": ("lofit", LOFIT[:-1] + ["top=3%", "--set", f"heads={heads}/drawn-{seed}.json"]),
         "lora": ("lora", STEPS + ["--learning-rate", 1e-3]),
     }
 
