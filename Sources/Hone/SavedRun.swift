@@ -55,7 +55,8 @@ public struct SavedRun {
                 .badFile,
                 FileStatus.exists(folder.checkpoints)
                     ? "this run is not finished; go on with `hone train … --resume --out \(path)`"
-                    : "this is no run: run.json is missing", file: path)
+                    : "this is neither a run nor an adapter: it has no run.json, adapter_config.json or hone.json",
+                file: path)
         }
         let json = try JSON.read(file: folder.description)
         guard let version = json["version"]?.integer else {

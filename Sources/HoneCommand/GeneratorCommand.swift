@@ -21,7 +21,7 @@ struct TaskVectorCommand: ParsableCommand {
             """)
 
     @Option(help: "The base model. Default: the built-in sentence encoder, or the adapter's base.") var model: String?
-    @Option(help: "An adapter folder of Hone, to take the states with.") var adapter: String?
+    @Option(help: "A run or an adapter folder, to take the states with.") var adapter: String?
     @Option(help: "The file with the examples.") var data: String
     @Option(help: "How many of them are looked at.") var examples = 30
     @Option(name: .customLong("max-length"), help: "The most tokens of a row.") var maximumLength = 256
@@ -50,9 +50,18 @@ struct TaskVectorCommand: ParsableCommand {
     }
 
     private func specialist(for task: TaskData) throws -> Specialist {
-        let recorded = try adapter.flatMap { try JSON.read(file: $0 + "/hone.json")["base"]?["folder"]?.string }
-        let base = try BaseModel(DefaultModel.location(model ?? recorded))
-        if let adapter { return try Specialist(base: base, adapter: Adapter.read(adapter, for: base)) }
+        if let adapter {
+            let specialist = try SavedRun(path: adapter, model: model).specialist
+            guard (specialist.adapter.task == .generation) == (task.kind == .generation) else {
+                throw HoneError(
+                    .mismatch,
+                    task.kind == .generation
+                        ? "this adapter classifies, and the rows have prompts and completions"
+                        : "this adapter writes text, and the rows have labels", file: adapter)
+            }
+            return specialist
+        }
+        let base = try BaseModel(DefaultModel.location(model))
         let bare = try Adapter.bare(
             task: task.kind == .classification ? .classification(classes: task.labels.count) : .generation,
             labels: task.labels, encoding: .init(maximumLength: maximumLength))

@@ -79,7 +79,9 @@ public struct AdapterFolderReader {
         } else {
             tensors = nil
             guard description != nil else {
-                throw HoneError(.badFile, "holds neither adapter_config.json nor hone.json", file: path)
+                throw HoneError(
+                    .badFile, "holds neither adapter_config.json nor hone.json; a run has its adapter in `adapter`",
+                    file: path)
             }
         }
     }

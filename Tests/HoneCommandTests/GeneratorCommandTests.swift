@@ -242,7 +242,11 @@ import Testing
         let adapter = workshop.out + "/adapter"
         let adapted = try vector("adapted", "--adapter", adapter)
         #expect(adapted != bare)
-        #expect(try vector("adapted-again", "--adapter", adapter) == adapted)
+        #expect(try vector("adapted-again", "--adapter", workshop.out) == adapted, "a run stands for its adapter")
+        let labelled = try workshop.hone(
+            "taskvec", "--adapter", adapter, "--data", workshop.tickets(), "--out", workshop.folder + "/v.safetensors")
+        #expect(labelled.code == 1 && labelled.error.contains("writes text"), "\(labelled.error)")
+        Refusal.check(labelled)
         let foreign = try workshop.hone(
             "taskvec", "--adapter", adapter, "--model", workshop.fixture("gpt2-tiny"), "--data", data, "--out",
             workshop.folder + "/foreign.safetensors")
