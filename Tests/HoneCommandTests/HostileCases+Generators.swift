@@ -93,6 +93,27 @@ extension HostileCase {
             workshop, folder in
             try workshop.edit(folder + "/generator.json") { $0["latent"] = .integer(1 << 32) }
         },
+        generator("a generator whose variances are negative", says: ["lora_", "finite", "damaged"]) { _, folder in
+            var edit = try SafetensorsEdit(folder + "/generator.safetensors")
+            try edit.change("decoder.0.norm.variance") { entry in
+                let minusOne: [UInt8] = [0, 0, 0x80, 0xBF]
+                entry.bytes = Array(repeating: minusOne, count: entry.bytes.count / 4).flatMap { $0 }
+            }
+            try edit.write(to: folder + "/generator.safetensors")
+        },
+        generator("a generator of a task beside its folder", says: ["generator/generator.json", "../early"]) {
+            workshop, folder in
+            try workshop.edit(folder + "/generator.json") { description in
+                var task = description["tasks"]?.array?.first?.object ?? JSONObject()
+                task["name"] = "../early"
+                description["tasks"] = .array([.object(task)])
+            }
+            var edit = try SafetensorsEdit(folder + "/generator.safetensors")
+            for place in edit.entries.indices {
+                edit.entries[place].name.replace("task.early.", with: "task.../early.")
+            }
+            try edit.write(to: folder + "/generator.safetensors")
+        },
         tensors("a generator that lacks a tensor", says: ["mean.weight", "missing"]) {
             try $0.remove("network.mean.weight")
         },

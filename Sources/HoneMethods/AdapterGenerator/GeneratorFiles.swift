@@ -137,6 +137,10 @@ extension AdapterGenerator {
         guard FileStatus.exists(source + "/adapter_config.json") else {
             throw HoneError(.badFile, "is missing", file: source + "/adapter_config.json")
         }
+        for (name, tensor) in tensors where try tensor.isFinite().all().item() != 1 {
+            throw HoneError(
+                .notFinite, "what the generator makes of it is not finite; its folder is damaged", item: name)
+        }
         for file in ["adapter_config.json", "hone.json", "head.safetensors"]
         where FileStatus.exists(source + "/" + file) {
             try AtomicFile.write(Data(FileBytes.read(source + "/" + file)), to: folder + "/" + file)
