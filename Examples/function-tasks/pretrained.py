@@ -49,6 +49,7 @@ def methods(out, name, names, seed):
         "lofit, other heads": ("lofit", LOFIT + ["--set", f"heads={heads}/{other}-{seed}.json"]),
         "lofit, 3 %": ("lofit", LOFIT[:-1] + ["top=3%", "--set", f"heads={heads}/{name}-{seed}.json"]),
         "lofit, 3 %, drawn heads": ("lofit", LOFIT[:-1] + ["top=3%", "--set", f"heads={heads}/drawn-{seed}.json"]),
+        "lofit, 3 %, l1 0.005": ("lofit", LOFIT[:-1] + ["top=3%", "--set", "l1=0.005"]),
         "lora": ("lora", STEPS + ["--learning-rate", 1e-3]),
     }
 

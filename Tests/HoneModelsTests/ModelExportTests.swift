@@ -172,7 +172,8 @@ struct ModelExportTests {
                     let states = try transformer.states(reference.batch())
                     return try reference.model.configuration.isCausal ? transformer.logits(states) : states
                 }
-                var tensors = ["input_ids", "attention_mask", "token_type_ids"].compactMap { name in
+                let names = ["input_ids", "attention_mask", "token_type_ids", "pixel_values"]
+                var tensors = names.compactMap { name in
                     reference.tensors[name].map { (name: name, tensor: $0) }
                 }
                 tensors.append((reference.model.configuration.isCausal ? "logits" : "hidden", output))
