@@ -146,6 +146,34 @@ def set_logits(tensors, numbers):
             tensors[name] = [next(numbers) for _ in tensors[name]]
 
 
+def exchanged(run, other, generator):
+    """Copies of a run of soft injection with shares shuffled, only the highest and only the lowest fifth, and another run's task;
+    and the share of heads that have been decided on."""
+    numbers = shares(run)
+    _, own = read_tensors(run / "adapter" / "weights.safetensors")
+    _, foreign = read_tensors(other / "adapter" / "weights.safetensors")
+    logits = [x for name in sorted(own) if name.endswith(".logits") for x in own[name]]
+    mixed = generator.sample(logits, len(logits))
+    order = sorted(range(len(numbers)), key=lambda place: -numbers[place])
+    count = max(1, round(0.2 * len(numbers)))
+
+    def only(places):
+        return lambda tensors: set_logits(
+            tensors, [200.0 if place in places else -200.0 for place in range(len(numbers))])
+
+    copies = [
+        changed(run, "mixed", lambda tensors: set_logits(tensors, mixed)),
+        changed(run, "best", only(set(order[:count]))), changed(run, "worst", only(set(order[-count:]))),
+        changed(run, "foreign", lambda tensors: tensors.update(
+            (name, foreign[name]) for name in tensors if name.endswith(".task"))),
+    ]
+    return copies, sum(x < 0.1 or x > 0.9 for x in numbers) / len(numbers)
+
+
+EXCHANGED = ["0 examples", "as trained", "shares shuffled", "only the highest fifth, whole", "only the lowest fifth, whole",
+             "the task of another function", "heads below 0.1 or above 0.9"]
+
+
 def drawn_heads(world, run, seed):
     """The heads of a model in an order that means nothing, and the ranking that each task has found."""
     folder = world.path / "heads"
@@ -201,37 +229,11 @@ def main():
     rows = []
     generator = random.Random(0)
     for task in TASKS:
-        run = runs[task, "site", 0]
-        numbers = shares(run)
-        mixed = generator.sample(numbers, len(numbers))
-        order = sorted(range(len(numbers)), key=lambda place: -numbers[place])
-        count = max(1, round(0.2 * len(numbers)))
-        best, worst = set(order[:count]), set(order[-count:])
         other = "first-letter" if task.startswith("english") else "english-french"
-        _, foreign = read_tensors(runs[other, "site", 0] / "adapter" / "weights.safetensors")
-
-        def logit(x):
-            return math.log(max(x, 1e-6) / max(1 - x, 1e-6))
-
-        def take(tensors):
-            for name in tensors:
-                if name.endswith(".task"):
-                    tensors[name] = foreign[name]
-
-        copies = [
-            changed(run, "mixed", lambda tensors: set_logits(tensors, [logit(x) for x in mixed])),
-            changed(run, "best", lambda tensors: set_logits(
-                tensors, [200.0 if place in best else -200.0 for place in range(len(numbers))])),
-            changed(run, "worst", lambda tensors: set_logits(
-                tensors, [200.0 if place in worst else -200.0 for place in range(len(numbers))])),
-            changed(run, "foreign", take),
-        ]
-        decided = sum(x < 0.1 or x > 0.9 for x in numbers) / len(numbers)
+        copies, decided = exchanged(runs[task, "site", 0], runs[other, "site", 0], generator)
         rows.append((task, [means[task, "0 examples"], results[task, "site"][0]]
                      + [world.evaluate(copy, task) for copy in copies] + [decided]))
-    table("Soft injection, parts exchanged", [
-        "0 examples", "as trained", "shares shuffled", "only the highest fifth, whole", "only the lowest fifth, whole",
-        "the task of another function", "heads below 0.1 or above 0.9"], rows)
+    table("Soft injection, parts exchanged", EXCHANGED, rows)
     table("Correlation of shares between tasks", TASKS, [
         (task, [similarity(shares(runs[task, "site", 0]), shares(runs[other, "site", 0])) for other in TASKS])
         for task in TASKS])

@@ -6,8 +6,7 @@ vectors, offsets of heads (also those that nothing was trained for), LoRA; and w
 
 PAIRS is as for make.py, DIR a model folder that Hone reads. Every method has the same rows: 60 to learn from, 20 to validate on,
 100 that are read once. Figures are the share of the test rows for which the right answer is what is written first; what follows
-it is not looked at. Runs that are there already are not done again. Needs nothing
-but Python and a release build of Hone.
+it is not looked at. Runs that are there already are not done again. Needs nothing but Python and a release build of Hone.
 """
 import argparse
 import json
@@ -16,11 +15,13 @@ import random
 import statistics
 import time
 
-from compare import SITE, World, changed, drawn_heads, read_tensors, set_logits, shares, table
+from compare import EXCHANGED, SITE, World, changed, drawn_heads, exchanged, read_tensors, table
 from make import pairs as pairs_of, prompt
 
 STEPS = ["--steps", 100, "--schedule", "constant", "--evaluate-every", 25, "--batch-size", 8]
-LOFIT = STEPS + ["--learning-rate", 0.01, "--set", "top=10%"]
+OFFSETS = STEPS + ["--learning-rate", 0.01]
+LOFIT = OFFSETS + ["--set", "top=10%"]
+FEW = OFFSETS + ["--set", "top=3%"]
 
 
 def write_tasks(pairs, out, names, seed=0):
@@ -47,9 +48,9 @@ def methods(out, name, names, seed):
         "site": ("site", SITE), "site, one prompt": ("site", SITE + ["--set", "prompts=1"]),
         "lofit": ("lofit", LOFIT), "lofit, drawn heads": ("lofit", LOFIT + ["--set", f"heads={heads}/drawn-{seed}.json"]),
         "lofit, other heads": ("lofit", LOFIT + ["--set", f"heads={heads}/{other}-{seed}.json"]),
-        "lofit, 3 %": ("lofit", LOFIT[:-1] + ["top=3%", "--set", f"heads={heads}/{name}-{seed}.json"]),
-        "lofit, 3 %, drawn heads": ("lofit", LOFIT[:-1] + ["top=3%", "--set", f"heads={heads}/drawn-{seed}.json"]),
-        "lofit, 3 %, l1 0.005": ("lofit", LOFIT[:-1] + ["top=3%", "--set", "l1=0.005"]),
+        "lofit, 3 %": ("lofit", FEW + ["--set", f"heads={heads}/{name}-{seed}.json"]),
+        "lofit, 3 %, drawn heads": ("lofit", FEW + ["--set", f"heads={heads}/drawn-{seed}.json"]),
+        "lofit, 3 %, l1 0.005": ("lofit", FEW + ["--set", "l1=0.005"]),
         "lora": ("lora", STEPS + ["--learning-rate", 1e-3]),
     }
 
@@ -128,7 +129,6 @@ def main():
             (out / "heads" / f"{name}-{seed}.json").write_bytes((run / "adapter" / "heads.json").read_bytes())
         for name in names:
             for title, (method, words) in methods(out, name, names, seed).items():
-                start = time.time()
                 found, runs[name, title, seed] = learned(world, name, title, method, words, seed)
                 results.setdefault((name, title), []).append(found)
                 print(f"{name}, {title}, seed {seed}: {found:.2f}", flush=True)
@@ -143,33 +143,11 @@ def main():
     rows = []
     generator = random.Random(0)
     for name in names:
-        run = runs[name, "site", 0]
-        numbers = shares(run)
-        order = sorted(range(len(numbers)), key=lambda place: -numbers[place])
-        count = max(1, round(0.2 * len(numbers)))
-        best, worst = set(order[:count]), set(order[-count:])
         other = names[(names.index(name) + 1) % len(names)]
-        _, foreign = read_tensors(runs[other, "site", 0] / "adapter" / "weights.safetensors")
-        _, own = read_tensors(run / "adapter" / "weights.safetensors")
-        logits = [x for key in sorted(own) if key.endswith(".logits") for x in own[key]]
-        mixed = generator.sample(logits, len(logits))
-
-        def only(places):
-            return lambda tensors: set_logits(tensors, [200.0 if place in places else -200.0 for place in range(len(numbers))])
-
-        def take(tensors):
-            for key in tensors:
-                if key.endswith(".task"):
-                    tensors[key] = foreign[key]
-
-        copies = [changed(run, "mixed", lambda tensors: set_logits(tensors, mixed)), changed(run, "best", only(best)),
-                  changed(run, "worst", only(worst)), changed(run, "foreign", take)]
+        copies, decided = exchanged(runs[name, "site", 0], runs[other, "site", 0], generator)
         rows.append((name, [results[name, "0 examples"][0], results[name, "site"][0]]
-                     + [asked(world, name, copy) for copy in copies]
-                     + [sum(x < 0.1 or x > 0.9 for x in numbers) / len(numbers)]))
-    table("Soft injection, parts exchanged (first seed)", [
-        "0 examples", "as trained", "shares shuffled", "only the highest fifth, whole", "only the lowest fifth, whole",
-        "the task of another function", "heads below 0.1 or above 0.9"], rows)
+                     + [asked(world, name, copy) for copy in copies] + [decided]))
+    table("Soft injection, parts exchanged (first seed)", EXCHANGED, rows)
 
     name = names[0]
     question = json.loads((out / "tasks" / name / "test.jsonl").read_text().splitlines()[0])["prompt"]

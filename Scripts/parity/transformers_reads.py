@@ -2,9 +2,9 @@
 
     transformers_reads.py MODEL_FOLDER...
 
-Each folder also holds outputs.safetensors with input_ids, attention_mask, perhaps token_type_ids, or pixel_values, and what Hone computed:
-`logits` of a causal model or `hidden`, the last states of an encoder. Fails where a weight is missing, left over, or a real
-token's output differs by more than 5e-5.
+Each folder also holds outputs.safetensors with input_ids, attention_mask, perhaps token_type_ids, or pixel_values, and what
+Hone computed: `logits` of a causal model or `hidden`, the last states of an encoder. Fails where a weight is missing, left
+over, or a real token's output differs by more than 5e-5.
 """
 import os
 import sys

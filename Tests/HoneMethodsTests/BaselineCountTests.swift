@@ -31,26 +31,18 @@ import Testing
             ])
     }
 
-    private func t5() throws -> TransformerConfiguration {
+    /// T5-base, or a larger one of the later kind, whose feed-forward blocks have a gate.
+    private func t5(
+        width: Int = 768, inner: Int = 3072, layers: Int = 12, heads: Int = 12, isGated: Bool = false
+    ) throws -> TransformerConfiguration {
         try configuration(
             T5.self,
             [
-                "model_type": "t5", "vocab_size": 32128, "d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12,
-                "num_decoder_layers": 12, "num_heads": 12, "relative_attention_num_buckets": 32,
-                "relative_attention_max_distance": 128, "feed_forward_proj": "relu", "layer_norm_epsilon": 1e-6,
-                "decoder_start_token_id": 0,
-            ])
-    }
-
-    /// T5 v1.1 of three thousand million numbers.
-    private func t5XL() throws -> TransformerConfiguration {
-        try configuration(
-            T5.self,
-            [
-                "model_type": "t5", "vocab_size": 32128, "d_model": 2048, "d_kv": 64, "d_ff": 5120, "num_layers": 24,
-                "num_decoder_layers": 24, "num_heads": 32, "relative_attention_num_buckets": 32,
-                "relative_attention_max_distance": 128, "feed_forward_proj": "gated-gelu", "layer_norm_epsilon": 1e-6,
-                "decoder_start_token_id": 0, "tie_word_embeddings": false,
+                "model_type": "t5", "vocab_size": 32128, "d_model": .integer(width), "d_kv": 64,
+                "d_ff": .integer(inner), "num_layers": .integer(layers), "num_decoder_layers": .integer(layers),
+                "num_heads": .integer(heads), "relative_attention_num_buckets": 32,
+                "relative_attention_max_distance": 128, "feed_forward_proj": isGated ? "gated-gelu" : "relu",
+                "layer_norm_epsilon": 1e-6, "decoder_start_token_id": 0, "tie_word_embeddings": .bool(!isGated),
             ])
     }
 
@@ -79,7 +71,7 @@ import Testing
     }
 
     @Test func `a task's routing of eight skills on every map of T5-XL, in 64 blocks and whole`() throws {
-        let model = try t5XL()
+        let model = try t5(width: 2048, inner: 5120, layers: 24, heads: 32, isGated: true)
         #expect(LinearTargets.all(model).count == 24 * 7 + 24 * 11)
         let cut = MultiHeadRouting(
             try MethodSettings(MultiHeadRouting.card, typed: ["skills": "8", "splits": "64"]))
